@@ -19,9 +19,9 @@ mod repo;
 pub use cancel::{Cancel, OnStop};
 pub use change::{
     Action, AddedWorktree, ApplyRequest, Change, Checkout, CleanRequest, CommitRequest, Committed, Conflict, FastForward, Hunk, HunkAction,
-    Idle, IdleHooks, Leftovers, Look, MaintenanceTask, MergeRequest, Note, PickRequest, Proceeded, Raw, RawFile, Reach, RebaseRequest,
-    ResetMode, Restore, Search, SequencerAction, Setting, Side, Sparse, Stash, StashPush, Step, StrategyOption, Submodule, Tag, Terms,
-    Updated, Verdict, Verified, WRITABLE, Worktree, WorktreeAdd,
+    Idle, IdleHooks, Leftovers, Look, MaintenanceTask, MergeRequest, Note, PickRequest, Proceeded, Raw, RawFile, RawFiles, Reach,
+    RebaseRequest, ResetMode, Restore, Search, SequencerAction, Setting, Side, Sparse, Stash, StashPush, Step, StrategyOption, Submodule,
+    Tag, Terms, Updated, Verdict, Verified, WRITABLE, Worktree, WorktreeAdd,
 };
 pub use error::{Child, Error, FailedHook, Halt, Holder, InSubmodule, LockFile, Misdirected, Obstacle, Result, Signer};
 pub use gix::{ObjectId, url::Scheme};
@@ -45,7 +45,8 @@ pub use read::operation::operation;
 pub use read::patch::{FilePatch, Keep, Patch};
 pub use read::status::{Entry, Head, Status};
 pub use remote::{
-    CloneRequest, Cloned, Destination, FetchRequest, Fetched, PullRebase, PushOptions, PushRequest, Pushed, Ref, Remote, RemoteRef, Unfinished, Update,
+    CloneRequest, Cloned, Destination, FetchRequest, Fetched, PullRebase, PushOptions, PushRequest, Pushed, Ref, Remote, RemoteRef,
+    Unfinished, Update,
 };
 pub use repo::Repo;
 pub use repo::handles::CacheFigures;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start programs and fail loudly")]
 
+#[path = "answers/beyond_limits.rs"]
+mod beyond_limits;
 #[path = "answers/bisects.rs"]
 mod bisects;
 #[path = "answers/broken.rs"]
@@ -54,6 +56,8 @@ mod ownership;
 mod partial;
 #[path = "answers/places.rs"]
 mod places;
+#[path = "answers/previews.rs"]
+mod previews;
 #[path = "answers/promised.rs"]
 mod promised;
 #[path = "answers/pulls.rs"]

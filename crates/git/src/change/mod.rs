@@ -40,7 +40,7 @@ pub use maintenance::{MaintenanceTask, Setting, WRITABLE};
 pub use notes::Note;
 pub use plan::{Action, Step};
 pub use proceed::{Proceeded, SequencerAction};
-pub use raw::Raw;
+pub use raw::{Raw, RawFiles};
 pub use sparse::Sparse;
 pub use stash::{Stash, StashPush};
 pub use submodule::{Submodule, Updated};

@@ -23,6 +23,17 @@ const MAX_FILES: usize = 200;
 /// Attributes that make git convert a file's content.
 const CONVERTING: [&str; 3] = ["filter", "ident", "working-tree-encoding"];
 
+/// Files that git alone would not restore.
+#[derive(Clone, Debug, Default)]
+pub struct RawFiles {
+    /// Those whose content is kept, or that do not exist.
+    pub kept: Vec<RawFile>,
+    /// Those beyond the limits: an undo restores them as git checks them out, and leaves new ones.
+    pub beyond: Vec<RelPath>,
+    /// Whether a conversion of these may lose content.
+    pub is_lossy: bool,
+}
+
 /// Which of these files a change may affect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Raw<'a> {
@@ -40,35 +51,44 @@ impl Repo {
     /// # Errors
     ///
     /// As for any change.
-    pub fn raw_files(&self, which: Raw<'_>, cancel: &Cancel) -> Result<Vec<RawFile>> {
+    pub fn raw_files(&self, which: Raw<'_>, cancel: &Cancel) -> Result<RawFiles> {
         let (Raw::At(paths) | Raw::Below(paths) | Raw::Edited(paths)) = which;
+        let mut found = RawFiles::default();
         if paths.is_empty() && !matches!(which, Raw::Edited(_)) {
-            return Ok(Vec::new());
+            return Ok(found);
         }
         let listed = self.read_worktree(&["ls-files", "-z", "--eol"], cancel)?;
         let listed = if matches!(which, Raw::Edited(_)) { listed.arg("--modified") } else { listed };
         let listed = listed.arg("--").args(paths.iter().map(RelPath::literal)).success(cancel, MAX_OUTPUT)?;
-        let (mut tracked, mut wanted) = (HashSet::new(), Vec::new());
+        // First those of which git could lose content.
+        let mut wanted = self.converted_edits(paths, cancel)?;
+        let converted: HashSet<Vec<u8>> = wanted.iter().map(|path| path.as_bytes().to_vec()).collect();
+        let mut tracked = HashSet::new();
         for entry in listed.split(|&byte| byte == 0) {
             let Some((about, path)) = entry.split_once_str("\t") else { continue };
             let mut words = about.fields();
             let (index, file) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
             let (index, file) = (index.strip_prefix(b"i/").unwrap_or_default(), file.strip_prefix(b"w/").unwrap_or_default());
-            if tracked.insert(path.to_vec()) && !file.is_empty() && file != index {
+            if tracked.insert(path.to_vec()) && !file.is_empty() && file != index && !converted.contains(path) {
                 wanted.push(RelPath::from_git(path));
             }
         }
-        let converted = self.converted_edits(paths, cancel)?;
-        wanted.extend(converted.into_iter().filter(|path| !wanted.contains(path)).collect::<Vec<_>>());
         if let Raw::At(paths) = which {
             wanted.extend(paths.iter().filter(|path| !tracked.contains(path.as_bytes())).cloned());
         }
-        let mut found = Vec::new();
-        for path in wanted.iter().take(MAX_FILES) {
-            let before = self.keep_raw(path)?;
-            // An existing file that could not be kept is omitted.
-            if before.is_some() || self.raw_id(path)?.is_none() {
-                found.push(RawFile { path: path.as_bytes().to_vec(), before, after: None });
+        for (at, path) in wanted.into_iter().enumerate() {
+            let there = self.worktree()?.join(path.as_path()).symlink_metadata().ok();
+            let is_within = at < MAX_FILES && there.as_ref().is_none_or(|there| there.len() <= MAX_SIZE);
+            let before = if is_within { self.keep_raw(&path)? } else { None };
+            match there {
+                // git converts no link.
+                Some(there) if !there.is_file() => {}
+                _ if !is_within => {
+                    found.is_lossy |= converted.contains(path.as_bytes());
+                    found.beyond.push(path);
+                }
+                Some(_) if before.is_none() => {}
+                _ => found.kept.push(RawFile { path: path.as_bytes().to_vec(), before, after: None }),
             }
         }
         Ok(found)

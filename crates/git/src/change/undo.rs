@@ -74,13 +74,14 @@ impl Repo {
     pub fn undo(&self, change: &Change, cancel: &Cancel) -> Result<Vec<String>> {
         self.check_trust(cancel)?;
         self.can_undo(change, cancel)?;
+        if change.moves_the_stash() {
+            self.stash_apply(0, true, true, cancel)?;
+            return Ok(vec!["the stash entry is popped".to_owned()]);
+        }
         let mut done = Vec::new();
         if let Some((old, new)) = change.renamed() {
             self.change(&["branch", "-m", "--"]).args([new, old]).success(cancel, MAX_OUTPUT)?;
             return Ok(vec![format!("the branch is renamed back to {old}")]);
-        }
-        if change.stash.is_none() && change.moved.iter().any(|moved| moved.name == STASH) {
-            return self.undo_stash(change, cancel);
         }
         self.remove_made(change, &mut done)?;
         if change.before.branch != change.after.branch {
@@ -94,13 +95,10 @@ impl Repo {
         }
         self.rewrite_raw(change, cancel, &mut done)?;
         self.undo_drop(change, cancel, &mut done)?;
-        if done.is_empty() {
-            return Err(Error::NotUndone("it changed nothing that is tracked for undo".to_owned()));
-        }
         Ok(done)
     }
 
-    /// Checks, without trying, whether `change` can be undone.
+    /// Checks, without trying, whether `change` can be undone, as [`Repo::undo`] does before it changes anything.
     ///
     /// # Errors
     ///
@@ -143,6 +141,34 @@ impl Repo {
         {
             return Err(Error::NotUndone("the saved index is no longer available".to_owned()));
         }
+        self.check_way(change, cancel)
+    }
+
+    /// Refuses a change whose state before it is not kept, or cannot be written now.
+    fn check_way(&self, change: &Change, cancel: &Cancel) -> Result<()> {
+        let (before, after) = (&change.before, &change.after);
+        if change.renamed().is_some() {
+            return Ok(());
+        }
+        if change.moves_the_stash() {
+            return self.check_stashed(change, cancel);
+        }
+        if before.branch != after.branch {
+            let none = || Error::NotUndone("there was no commit before it".to_owned());
+            return self.check_move(before.commit.ok_or_else(none)?, false, &[], cancel);
+        }
+        if before.commit != after.commit {
+            let (Some(commit), Reach::Worktree) = (before.commit, change.reach) else { return Ok(()) };
+            self.check_untracked_since(change, Some(commit), &[], cancel)?;
+            self.check_move(commit, false, &[], cancel)?;
+            return change.saved.map_or(Ok(()), |saved| self.check_move(saved, true, &[], cancel));
+        }
+        if change.reach == Reach::Worktree {
+            self.check_files_kept(change, cancel)?;
+        }
+        if change.is_without_effect() {
+            return Err(Error::NotUndone("it changed nothing that is tracked for undo".to_owned()));
+        }
         Ok(())
     }
 
@@ -162,6 +188,40 @@ impl Repo {
             Some(target) => Err(Error::NotUndone(format!("{target}, which a symbolic reference named, no longer exists"))),
             None => Ok(()),
         }
+    }
+
+    /// Refuses unless the change only stashed files, and the entry is still the newest.
+    fn check_stashed(&self, change: &Change, cancel: &Cancel) -> Result<()> {
+        let Some(stash) = change.moved.iter().find(|moved| moved.name == STASH) else { return Ok(()) };
+        let newest = self.stashes(cancel)?;
+        let pushed = newest.first().map(|stash| stash.id) == stash.after && newest.get(1).map(|stash| stash.id) == stash.before;
+        if pushed && change.reach == Reach::Worktree {
+            return stash.after.map_or(Ok(()), |id| self.check_applies(id, cancel));
+        }
+        let kept = stash.before.map_or_else(String::new, |id| format!("; the entry is kept as {id}"));
+        Err(Error::NotUndone(format!("the applied changes are already in the files{kept}")))
+    }
+
+    /// Refuses a change of files whose content before it is not kept, or cannot be written now.
+    fn check_files_kept(&self, change: &Change, cancel: &Cancel) -> Result<()> {
+        if change.left.is_none() {
+            let conflicts = if self.unmerged(cancel)?.is_empty() { "" } else { " and left conflicts, which git_abort undoes" };
+            let kept = change.stash.map_or_else(String::new, |id| format!("; the stash entry is kept as {id}"));
+            return Err(Error::NotUndone(format!(
+                "it only changed the index and files{conflicts}: git_restore and git_reset undo that{kept}"
+            )));
+        }
+        if change.paths.is_empty() {
+            if change.left != change.after.commit {
+                self.check_untracked_since(change, change.after.commit, &[], cancel)?;
+            }
+            return change.saved.map_or(Ok(()), |saved| self.check_move(saved, true, &[], cancel));
+        }
+        let not_saved = || Error::NotUndone("the file contents were not saved".to_owned());
+        let saved = change.saved.or(change.before.commit).ok_or_else(not_saved)?;
+        let paths: Vec<RelPath> = change.paths.iter().map(|path| top_or(path)).collect();
+        self.check_untracked_since(change, Some(saved), &paths, cancel)?;
+        self.check_move(saved, true, &paths, cancel)
     }
 
     /// True if files at `paths`, or all, still have the content that a change has `left`. Files whose conversion fails are
@@ -189,9 +249,6 @@ impl Repo {
             (None, Some(commit)) => commit.to_string(),
             (_, None) => return Err(Error::NotUndone("there was no commit before it".to_owned())),
         };
-        if let Some(commit) = change.before.commit {
-            self.check_move(commit, false, &[], cancel)?;
-        }
         let (ended, _) = self.locked(cancel, || self.change(&["checkout", "--quiet", "--no-overwrite-ignore"]).arg(&target).arg("--"))?;
         let failed = ended.require_but_for_the_hook("checkout")?;
         done.push(format!("checked out {target}"));
@@ -210,9 +267,6 @@ impl Repo {
             return Ok(());
         };
         if change.reach == Reach::Worktree {
-            self.check_untracked_since(Some(before), &[], cancel)?;
-            self.check_move(before, false, &[], cancel)?;
-            change.saved.map_or(Ok(()), |saved| self.check_move(saved, true, &[], cancel))?;
             // Refuses if a file has local changes.
             let (ended, _) = self.locked(cancel, || self.change(&["reset", "--quiet", "--keep"]).arg(before.to_string()))?;
             ended.require("reset --keep")?;
@@ -230,16 +284,9 @@ impl Repo {
         match change.reach {
             Reach::Refs => Ok(()),
             Reach::Index => self.prepare_index(change)?.put(done),
-            Reach::Worktree if change.left.is_none() => {
-                let conflicts = if self.unmerged(cancel)?.is_empty() { "" } else { " and left conflicts, which git_abort undoes" };
-                let kept = change.stash.map_or_else(String::new, |id| format!("; the stash entry is kept as {id}"));
-                Err(Error::NotUndone(format!("it only changed the index and files{conflicts}: git_restore and git_reset undo that{kept}")))
-            }
             Reach::Worktree if change.paths.is_empty() => {
-                change.saved.map_or(Ok(()), |saved| self.check_move(saved, true, &[], cancel))?;
                 if change.left != change.after.commit {
                     // The change was interrupted. Files have the content of `left`, so nothing is lost.
-                    self.check_untracked_since(change.after.commit, &[], cancel)?;
                     let (ended, _) = self.locked(cancel, || self.change(&["reset", "--quiet", "--hard"]))?;
                     ended.require("reset --hard")?;
                     done.push("files and index are back at HEAD".to_owned());
@@ -247,12 +294,7 @@ impl Repo {
                 self.undo_saved(change, cancel, done)
             }
             Reach::Worktree => {
-                let Some(saved) = change.saved.or(change.before.commit) else {
-                    return Err(Error::NotUndone("the file contents were not saved".to_owned()));
-                };
-                let paths: Vec<RelPath> = change.paths.iter().map(|path| top_or(path)).collect();
-                self.check_untracked_since(Some(saved), &paths, cancel)?;
-                self.check_move(saved, true, &paths, cancel)?;
+                let Some(saved) = change.saved.or(change.before.commit) else { return Ok(()) };
                 // git takes the index lock itself, so check first that it is free.
                 drop(self.prepare_index(change)?);
                 // Untracked files that were absent before stay.
@@ -267,12 +309,14 @@ impl Repo {
         }
     }
 
-    /// Refuses, like a reset, if new untracked files are in the way.
-    fn check_untracked_since(&self, tree: Option<ObjectId>, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
-        self.check_untracked(tree, paths, cancel).map_err(|err| match err {
-            Error::WouldOverwrite(paths) => Error::NotUndone(format!("untracked files are in the way: {}", paths.join(", "))),
-            err => err,
-        })
+    /// Refuses, like a reset, if untracked files are in the way that the change did not create.
+    fn check_untracked_since(&self, change: &Change, tree: Option<ObjectId>, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
+        let is_made = |path: &String| change.files.iter().any(|file| file.before.is_none() && crate::quote::listed(&file.path) == *path);
+        match self.check_untracked(tree, paths, cancel) {
+            Err(Error::WouldOverwrite(paths)) if paths.iter().all(is_made) => Ok(()),
+            Err(Error::WouldOverwrite(paths)) => Err(Error::NotUndone(format!("untracked files are in the way: {}", paths.join(", ")))),
+            checked => checked,
+        }
     }
 
     /// The paths among `paths` that exist in `tree`.
@@ -327,18 +371,6 @@ impl Repo {
         let mut list = nul_separated(&rest);
         list.extend(raw().flat_map(|path| [b":(top,literal,exclude)", path.as_bytes(), b"\0"].concat()));
         restore(list)
-    }
-
-    fn undo_stash(&self, change: &Change, cancel: &Cancel) -> Result<Vec<String>> {
-        let Some(stash) = change.moved.iter().find(|moved| moved.name == STASH) else { return Ok(Vec::new()) };
-        let newest = self.stashes(cancel)?;
-        let pushed = newest.first().map(|stash| stash.id) == stash.after && newest.get(1).map(|stash| stash.id) == stash.before;
-        if pushed && change.reach == Reach::Worktree {
-            self.stash_apply(0, true, true, cancel)?;
-            return Ok(vec!["the stash entry is popped".to_owned()]);
-        }
-        let kept = stash.before.map_or_else(String::new, |id| format!("; the entry is kept as {id}"));
-        Err(Error::NotUndone(format!("the applied changes are already in the files{kept}")))
     }
 
     /// Stores a dropped stash entry again.
@@ -408,6 +440,19 @@ impl Repo {
 }
 
 impl Change {
+    /// True if it moved the stash, other than by dropping an entry.
+    fn moves_the_stash(&self) -> bool {
+        self.stash.is_none() && self.renamed().is_none() && self.moved.iter().any(|moved| moved.name == STASH)
+    }
+
+    /// True if it left `HEAD`, index, files and references as they were.
+    fn is_without_effect(&self) -> bool {
+        let index = self.reach != Reach::Refs && self.before.index != self.after.index;
+        let files = self.reach == Reach::Worktree && (self.saved.is_some() || self.left != self.after.commit || !self.paths.is_empty());
+        let refs = self.moved.iter().any(|moved| moved.name != STASH);
+        !index && !files && !refs && self.files.is_empty() && self.stash.is_none()
+    }
+
     /// The old and the new name, if it renamed a branch: the deleted and the created branch are at the same commit.
     fn renamed(&self) -> Option<(&str, &str)> {
         let (gone, come): (Vec<&Moved>, Vec<&Moved>) = self.moved.iter().partition(|moved| moved.after.is_none());

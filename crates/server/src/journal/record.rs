@@ -50,6 +50,8 @@ pub(super) struct Notes {
     pub(super) updates: Vec<String>,
     /// Files that git alone could not restore.
     files: Vec<RawFile>,
+    /// Those that exceed the limits of what is kept.
+    beyond: Vec<RelPath>,
     /// The object with the configuration of a deleted branch.
     config: Option<ObjectId>,
     /// The dropped stash entry.
@@ -103,9 +105,22 @@ impl Record<'_> {
         self.notes.borrow().overwrites
     }
 
-    /// Declares files that git alone could not restore, with their previous content.
-    pub(crate) fn keeps_files(&self, files: Vec<RawFile>) {
-        self.notes.borrow_mut().files.extend(files);
+    /// Declares files that git alone could not restore, with their previous content, and those beyond the limits.
+    pub(crate) fn keeps_files(&self, files: Vec<RawFile>, beyond: Vec<RelPath>) {
+        let mut notes = self.notes.borrow_mut();
+        notes.files.extend(files);
+        notes.beyond.extend(beyond);
+    }
+
+    /// A line for the caller on files that git_undo cannot restore exactly.
+    pub(crate) fn not_kept(&self) -> Option<String> {
+        let notes = self.notes.borrow();
+        let named: Vec<String> =
+            notes.beyond.iter().take(MAX_BESIDE).map(|path| word(Field::Path, path.as_bytes(), "`git ls-files --eol`")).collect();
+        let more = notes.beyond.len() - named.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let limits = "of files that git converts, git_undo keeps the bytes of 200, each up to 64 MiB";
+        (!named.is_empty()).then(|| format!("{limits}; it restores these only as git checks them out: {}{more}", named.join(", ")))
     }
 
     /// Declares the object with the configuration of a deleted branch.

@@ -16,7 +16,7 @@ pub(crate) use action::{actions, choices, needed};
 pub use effect::{Effect, Scope};
 pub use entry::Entry;
 pub(crate) use entry::{Anywhere, Body, Parsed, parse};
-use git::{Cancel, ObjectId, OnProgress, Progress, Raw, Reach, RelPath, Repo};
+use git::{Cancel, ObjectId, OnProgress, Progress, Raw, RawFiles, Reach, RelPath, Repo};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -78,11 +78,16 @@ impl Context<'_> {
         }
     }
 
-    /// Saves files that the change may affect and git alone could not restore.
+    /// Saves files that the change may affect and git alone could not restore. Refuses, unless confirmed, if some exceed the
+    /// limits and their conversion may lose content; so it comes before [`Context::overwrites`], after which a call can be undone.
     pub(crate) fn keeps_files(&self, which: Raw<'_>) -> Result<(), Error> {
         let Some(record) = self.record else { return Ok(()) };
-        record.keeps_files(self.repo.raw_files(which, self.cancel)?);
-        Ok(())
+        let RawFiles { kept, beyond, is_lossy } = self.repo.raw_files(which, self.cancel)?;
+        record.keeps_files(kept, beyond);
+        match record.not_kept().filter(|_| is_lossy && !self.confirmed) {
+            Some(why) => Err(Error::new(Kind::Refused, format!("nothing was changed: {why}")).asks()),
+            None => Ok(()),
+        }
     }
 
     /// Refuses a path outside the client's own roots.

@@ -76,8 +76,8 @@ impl Tool for Add {
             if action == HunkAction::Discard {
                 let mut touched: Vec<_> = hunks.iter().map(|hunk| hunk.path.clone()).collect();
                 touched.dedup();
-                cx.overwrites(&touched)?;
                 cx.keeps_files(Raw::Edited(&touched))?;
+                cx.overwrites(&touched)?;
             }
             cx.repo.apply_hunks(action, &hunks, cx.cancel)?;
             let word = match action {

@@ -73,8 +73,8 @@ impl Tool for Apply {
             return Ok(writer.finish());
         }
         if !args.cached {
-            cx.overwrites(&touched)?;
             cx.keeps_files(Raw::At(&touched))?;
+            cx.overwrites(&touched)?;
         }
         let done = cx.repo.apply(&patch, &ApplyRequest { check: false, ..trial }, cx.cancel)?;
         writer.say(&format!("applied to {} files", done.len()));

@@ -80,8 +80,8 @@ impl Tool for Rm {
                 // The submodule's section is removed, too.
                 touched.push(RelPath::new(MODULES, None)?);
             }
-            cx.overwrites(&touched)?;
             cx.keeps_files(Raw::Below(&touched))?;
+            cx.overwrites(&touched)?;
         }
         let removed = cx.repo.rm(&paths, args.cached, args.recursive, args.force || cx.confirmed, cx.cancel)?;
         let mut writer = cx.writer();

@@ -48,6 +48,8 @@ impl Tool for Reset {
                 .hint("Unstage single files with `paths`, or finish or abort it first."));
         }
         if mode == ResetMode::Hard {
+            // First, since it may have a reason why git_undo cannot restore all.
+            cx.keeps_files(Raw::Edited(&[]))?;
             cx.permit(PolicyAction::HardReset, "`hard` overwrites the index and tracked files; git_undo can restore them")?;
         }
         let before = cx.repo.head(cx.cancel)?;
@@ -57,7 +59,6 @@ impl Tool for Reset {
         }
         if mode == ResetMode::Hard {
             cx.overwrites(&[])?;
-            cx.keeps_files(Raw::Edited(&[]))?;
         }
         let said = cx.repo.reset(mode, target.as_ref(), &paths, cx.cancel)?;
         let after = cx.repo.head(cx.cancel)?;

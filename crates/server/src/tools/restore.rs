@@ -46,8 +46,8 @@ impl Tool for RestoreTool {
         }
         let source = args.source.map(Rev::new).transpose()?;
         if worktree {
-            cx.overwrites(&paths)?;
             cx.keeps_files(Raw::Edited(&paths))?;
+            cx.overwrites(&paths)?;
             if let Some(source) = &source {
                 cx.keeps_files(Raw::At(&cx.repo.absent_of(source, &paths, cx.cancel)?))?;
             }
