@@ -23,7 +23,7 @@ pub use change::{
     RebaseRequest, ResetMode, Restore, Search, SequencerAction, Setting, Side, Sparse, Stash, StashPush, Step, StrategyOption, Submodule,
     Tag, Terms, Updated, Verdict, Verified, WRITABLE, Worktree, WorktreeAdd,
 };
-pub use error::{Child, Error, FailedHook, Halt, Holder, InSubmodule, LockFile, Misdirected, Obstacle, Result, Signer};
+pub use error::{Child, Error, FailedHook, Halt, Holder, InSubmodule, LockFile, Misdirected, Obstacle, Result, Signer, Unpushed};
 pub use gix::{ObjectId, url::Scheme};
 pub use read::blame::{BlameQuery, BlamedLine, Origin};
 pub use read::branch::{Branch, BranchKind, BranchQuery, Branches};

@@ -62,6 +62,8 @@ mod previews;
 mod promised;
 #[path = "answers/pulls.rs"]
 mod pulls;
+#[path = "answers/pushed_modules.rs"]
+mod pushed_modules;
 #[path = "answers/references.rs"]
 mod references;
 #[path = "answers/series.rs"]
@@ -79,6 +81,8 @@ mod submodules;
 mod support;
 #[path = "answers/undone.rs"]
 mod undone;
+#[path = "answers/unmapped.rs"]
+mod unmapped;
 #[path = "answers/untracked.rs"]
 mod untracked;
 #[path = "answers/workspaces.rs"]

@@ -9,7 +9,7 @@ use crate::{
     repo::Repo,
 };
 use gix::bstr::ByteSlice;
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::PathBuf};
 
 /// A submodule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Submodule {
     pub id: String,
     /// Its path.
     pub path: Vec<u8>,
+    /// Whether `.gitmodules` has an entry for it: git needs that for most of `git submodule`.
+    pub is_mapped: bool,
 }
 
 /// The result of updating submodules.
@@ -31,6 +33,8 @@ pub struct Updated {
     pub skipped: Vec<RelPath>,
     /// Submodules checked out despite another configured update mode, with that mode.
     pub others: Vec<(RelPath, String)>,
+    /// Submodules left alone, as `.gitmodules` has no entry for them.
+    pub unmapped: Vec<RelPath>,
 }
 
 /// Maximum number of files named in an error.
@@ -51,25 +55,32 @@ impl Repo {
             let mut fields = meta.split(|&byte| byte == b' ').skip(1);
             let recorded = fields.next().unwrap_or_default().to_str_lossy().into_owned();
             if fields.next() != Some(b"0") {
-                found.push(Submodule { sign: 'U', id: recorded, path: path.to_vec() });
+                found.push(Submodule { sign: 'U', id: recorded, path: path.to_vec(), is_mapped: false });
                 continue;
             }
             let there = self.submodule_head(path, cancel)?;
             let sign = there.as_ref().map_or('-', |id| if *id == recorded { ' ' } else { '+' });
-            found.push(Submodule { sign, id: there.unwrap_or(recorded), path: path.to_vec() });
+            found.push(Submodule { sign, id: there.unwrap_or(recorded), path: path.to_vec(), is_mapped: false });
+        }
+        let entries = if found.is_empty() { Vec::new() } else { self.gitmodules("url", cancel)? };
+        for module in &mut found {
+            module.is_mapped = entries.iter().any(|(_, path, _)| *path == module.path);
         }
         Ok(found)
     }
 
+    /// The folder of a submodule, if it is checked out.
+    pub(crate) fn submodule_folder(&self, path: &[u8]) -> Result<Option<PathBuf>> {
+        let folder = self.worktree()?.join(OsStr::from_bytes(path));
+        let is_absent = self.check_no_link_above(&RelPath::from_git(path)).is_err()
+            || folder.is_symlink()
+            || folder.join(".git").symlink_metadata().is_err();
+        Ok((!is_absent).then_some(folder))
+    }
+
     /// The checked-out commit of a submodule, from git in the submodule itself.
     fn submodule_head(&self, path: &[u8], cancel: &Cancel) -> Result<Option<String>> {
-        let folder = self.worktree()?.join(OsStr::from_bytes(path));
-        if self.check_no_link_above(&RelPath::from_git(path)).is_err()
-            || folder.is_symlink()
-            || folder.join(".git").symlink_metadata().is_err()
-        {
-            return Ok(None);
-        }
+        let Some(folder) = self.submodule_folder(path)? else { return Ok(None) };
         let process = self.git.process(Mode::Read, &folder, &["rev-parse", "--verify", "--quiet", "HEAD"]).inside(self.domain(Mode::Read));
         let (ended, output) = process.may_die().output(cancel, 4096)?;
         Ok((ended.code == Some(0)).then(|| output.trim_ascii_end().to_str_lossy().into_owned()))
@@ -85,7 +96,7 @@ impl Repo {
             return Ok(Vec::new());
         }
         let covers = |module: &Submodule| paths.iter().any(|path| path == b"." || RelPath::from_git(path).covers(&module.path));
-        let absent = self.submodules(cancel)?.into_iter().filter(|module| module.sign == '-' && covers(module));
+        let absent = self.submodules(cancel)?.into_iter().filter(|module| module.sign == '-' && module.is_mapped && covers(module));
         Ok(absent.map(|module| RelPath::from_git(&module.path)).collect())
     }
 
@@ -105,11 +116,23 @@ impl Repo {
             return Err(Error::bad_name(path.to_string(), "the path of a submodule", "it has control characters"));
         }
         let wanted = |path: &[u8]| paths.is_empty() || paths.iter().any(|one| one.covers(path));
-        for module in modules.iter().filter(|module| wanted(&module.path)) {
+        let (mapped, unmapped): (Vec<_>, Vec<_>) =
+            modules.iter().filter(|module| wanted(&module.path)).partition(|module| module.is_mapped);
+        if let Some(named) = unmapped.iter().find(|module| paths.iter().any(|path| path.as_bytes() == module.path)) {
+            let path = crate::quote::listed(&named.path);
+            return Err(Error::BadPlan(format!("`{path}` has no entry in .gitmodules, so there is no URL to update it from")));
+        }
+        for module in &mapped {
             self.check_folder(&module.path)?;
         }
-        let specs = || paths.iter().map(RelPath::literal);
-        self.submodule("init").arg("--quiet").arg("--").args(specs()).success(cancel, MAX_OUTPUT)?;
+        let unmapped: Vec<RelPath> = unmapped.iter().map(|module| RelPath::from_git(&module.path)).collect();
+        let mapped: Vec<RelPath> = mapped.iter().map(|module| RelPath::from_git(&module.path)).collect();
+        if mapped.is_empty() && !unmapped.is_empty() {
+            return Ok(Updated { modules, skipped: Vec::new(), others: Vec::new(), unmapped });
+        }
+        // git fails at the first one without an entry.
+        let named = if unmapped.is_empty() { paths } else { &mapped };
+        self.submodule("init").arg("--quiet").arg("--").args(named.iter().map(RelPath::literal)).success(cancel, MAX_OUTPUT)?;
         let urls = self.read(&["config", "--null", "--get-regexp", r"^submodule\..*\.url$"]).output(cancel, MAX_OUTPUT)?.1;
         let urls =
             urls.split(|&byte| byte == 0).filter_map(|entry| entry.split_once_str("\n")).map(|(_, url)| url.to_str_lossy().into_owned());
@@ -120,19 +143,18 @@ impl Repo {
         let (skipped, others): (Vec<_>, Vec<_>) = modes.into_iter().filter(|(path, _)| wanted(path)).partition(|(_, mode)| mode == "none");
         let skipped: Vec<RelPath> = skipped.iter().map(|(path, _)| RelPath::from_git(path)).collect();
         let others = others.into_iter().map(|(path, mode)| (RelPath::from_git(&path), mode)).collect();
-        let left: Vec<RelPath> = modules.iter().map(|module| RelPath::from_git(&module.path)).collect();
-        let left: Vec<RelPath> = left.into_iter().filter(|path| wanted(path.as_bytes()) && !skipped.contains(path)).collect();
+        let left: Vec<RelPath> = mapped.into_iter().filter(|path| !skipped.contains(path)).collect();
         if !left.is_empty() {
             // The update mode is fixed here, since the repository may configure a command.
             let process = self.submodule("update").args(["--checkout", "--progress", "--"]);
             // Without the skipped ones.
-            let named = if skipped.is_empty() { paths } else { &left };
+            let named = if skipped.is_empty() && unmapped.is_empty() { paths } else { &left };
             let process = process.args(named.iter().map(|path| OsStr::from_bytes(path.pathspec())));
             let process = process.config("core.hooksPath", "/dev/null").config("submodule.recurse", "false");
             let ended = self.transferred(process, &route, on_progress, cancel)?;
             ended.require("submodule update").map_err(|error| self.in_submodule(error, &ended, cancel))?;
         }
-        Ok(Updated { modules: self.submodules(cancel)?, skipped, others })
+        Ok(Updated { modules: self.submodules(cancel)?, skipped, others, unmapped })
     }
 
     /// Refuses a submodule whose folder is a link, or whose git directory is missing.

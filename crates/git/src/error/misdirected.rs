@@ -2,6 +2,7 @@
 
 use super::Error;
 use crate::name::Place;
+use std::{fmt, path::PathBuf};
 
 /// Maximum number of branches named in an error.
 const NAMED: usize = 10;
@@ -54,6 +55,20 @@ pub enum Misdirected {
     /// A mirror, to which git only pushes all references at once.
     #[error("`{0}` is a mirror (`remote.{0}.mirror`): git only pushes all references to it at once")]
     Mirror(String),
+    /// git would push submodules first, or refuse the push because of them.
+    #[error("{setting}, and no remote of these submodules has commits that the push records: {}", .modules.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    SubmodulesFirst {
+        /// The setting, in words.
+        setting: String,
+        /// The submodules.
+        modules: Vec<Unpushed>,
+    },
+    /// git would push submodules and nothing else.
+    #[error("{setting}: git would push the submodules, and not this repository")]
+    OnlySubmodules {
+        /// The setting, in words.
+        setting: String,
+    },
     /// Several remotes have a branch that does not exist locally.
     #[error("several remotes have a branch `{name}`: {}", .found.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))]
     SeveralRemotes {
@@ -65,6 +80,23 @@ pub enum Misdirected {
     /// The fetch returned nothing to merge.
     #[error("the remote has no such branch, or the current branch has no upstream there")]
     NothingFetched,
+}
+
+/// A submodule with commits that none of its remotes has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpushed {
+    /// Its path.
+    pub path: String,
+    /// Its folder.
+    pub place: PathBuf,
+    /// Some of the commits.
+    pub commits: Vec<String>,
+}
+
+impl fmt::Display for Unpushed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` at {}", self.path, self.commits.join(", "))
+    }
 }
 
 impl Misdirected {

@@ -12,7 +12,7 @@ pub(crate) use halt::words;
 pub use halt::{FailedHook, Halt};
 pub use in_submodule::{InSubmodule, Obstacle};
 pub use lock_file::{Holder, LockFile, Owner};
-pub use misdirected::Misdirected;
+pub use misdirected::{Misdirected, Unpushed};
 use std::{io, path::PathBuf, time::Duration};
 
 /// The errno of a failing disk.

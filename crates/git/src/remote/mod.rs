@@ -8,6 +8,7 @@ mod gate;
 mod listing;
 mod missing;
 mod push;
+mod recursion;
 mod refspec;
 mod transfer;
 

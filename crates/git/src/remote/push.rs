@@ -78,7 +78,8 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`] with the remote's reasons, [`Misdirected::NeverFetched`], [`Misdirected::NotThere`]; otherwise as for [`Repo::fetch`].
+    /// [`Error::Rejected`] with the remote's reasons, [`Misdirected::NeverFetched`], [`Misdirected::NotThere`],
+    /// [`Misdirected::SubmodulesFirst`], [`Misdirected::OnlySubmodules`]; otherwise as for [`Repo::fetch`].
     pub fn push(&self, request: &PushRequest, on_progress: OnProgress<'_>, cancel: &Cancel) -> Result<Pushed> {
         let route = self.route(&request.place, Direction::Push, cancel)?;
         let urls = self.push_urls(&request.place, cancel)?;
@@ -89,6 +90,7 @@ impl Repo {
         }
         let mut refspecs = Vec::new();
         let mut unknown = Vec::new();
+        let mut tips = Vec::new();
         for what in &request.what {
             let there = request.name_there(what);
             if request.delete {
@@ -96,7 +98,7 @@ impl Repo {
                 refspecs.push(format!(":{}", there.strip_prefix("refs/").unwrap_or(&there)));
                 continue;
             }
-            self.resolve(&Rev::new(what.full())?, cancel)?;
+            tips.push(self.resolve(&Rev::new(what.full())?, cancel)?);
             let mut force = "";
             match what {
                 Ref::Branch(_) if request.force => {
@@ -111,6 +113,7 @@ impl Repo {
             }
             refspecs.push(format!("{force}{}:{there}", what.full()));
         }
+        self.check_recursion(&request.place, &tips, cancel)?;
         let process = process.arg("--").arg(request.place.as_str()).args(refspecs);
         let (ended, output) = transfer(self.online(process, &route, cancel)?, &route, on_progress, cancel)?;
         let mut updates = pushed(&output);

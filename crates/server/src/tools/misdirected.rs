@@ -1,7 +1,7 @@
 //! Calls to suggest if a transfer has no destination, or its branch or tag is missing.
 
 use crate::{error::Error, tool::Context};
-use git::{Misdirected, Place};
+use git::{Misdirected, Place, Unpushed};
 use serde_json::json;
 
 /// Maximum number of calls suggested instead of the failed one.
@@ -61,6 +61,20 @@ fn hint(cx: &Context<'_>, err: &Misdirected, branch: Option<&str>) -> Option<Str
         Misdirected::NeverFetched { branch, place } => {
             let fetch = cx.echo.other("git_fetch", &[("remote", named(place)), ("branch", json!(branch))]);
             format!("{fetch} fetches it. Then inspect it, and repeat the call if it may be lost.")
+        }
+        Misdirected::SubmodulesFirst { modules, .. } => {
+            let place = |module: &Unpushed| json!(module.place.to_string_lossy());
+            let calls: Vec<String> =
+                modules.iter().take(CALLS).map(|module| cx.echo.other("git_push", &[("repo_path", place(module))])).collect();
+            format!(
+                "Push each of them first: {}. A commit on no branch needs one: git_create_branch. Then repeat the call.",
+                calls.join(", ")
+            )
+        }
+        Misdirected::OnlySubmodules { .. } => {
+            "Push each submodule with `repo_path`: its folder. To push this repository, too, ask the operator to set \
+             `push.recurseSubmodules` to `check` or `no`."
+                .to_owned()
         }
         // Errors of other tools, or without a call to name.
         Misdirected::Mirror(_) | Misdirected::SeveralRemotes { .. } | Misdirected::NothingFetched => return None,

@@ -64,7 +64,10 @@ impl Tool for SubmoduleTool {
         modules.retain(|module| paths.is_empty() || paths.iter().any(|path| path.covers(&module.path)));
         writer.list(
             &modules,
-            |module, row| row.letter(module.sign).field(Field::Name, "id", &module.id).put(" ").field(Field::Path, "path", &module.path),
+            |module, row| {
+                row.letter(module.sign).field(Field::Name, "id", &module.id).put(" ").field(Field::Path, "path", &module.path);
+                row.put(if module.is_mapped { "" } else { " (no entry in .gitmodules)" })
+            },
             "`git ls-files --stage -z`",
             |rest| format!("{} shown; name others with `paths`, or see `git submodule status`", modules.len() - rest),
         );
@@ -77,6 +80,9 @@ fn note_exceptions(updated: &Updated, writer: &mut Writer) {
     let named = |path: &RelPath| word(Field::Path, path.as_bytes(), "`git ls-files --stage -z`");
     for path in updated.skipped.iter().take(MAX_NOTED) {
         writer.note(format!("{} is skipped: its setting `update` is none", named(path)));
+    }
+    for path in updated.unmapped.iter().take(MAX_NOTED) {
+        writer.note(format!("{} is skipped: it has no entry in .gitmodules, so there is no URL", named(path)));
     }
     for (path, way) in updated.others.iter().take(MAX_NOTED) {
         let way = word(Field::Value, way, "`git config --get-regexp submodule`");

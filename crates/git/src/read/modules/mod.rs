@@ -192,8 +192,14 @@ impl Repo {
     pub(crate) fn gitmodules(&self, key: &str, cancel: &Cancel) -> Result<Vec<GitmodulesEntry>> {
         let text = match self.worktree_folder()?.read(".gitmodules", Kind::Rules) {
             Ok(Some(text)) => text,
-            // As git, use the staged file if there is none in the working tree.
-            Ok(None) => self.read(&["cat-file", "blob", ":.gitmodules"]).may_die().output(cancel, 1 << 20)?.1,
+            // As git, use the staged file if there is none in the working tree, or else the committed one.
+            Ok(None) => {
+                let blob = |name| {
+                    let (ended, text) = self.read(&["cat-file", "blob", name]).may_die().output(cancel, 1 << 20)?;
+                    Ok::<_, Error>((ended.code == Some(0)).then_some(text))
+                };
+                blob(":.gitmodules")?.map_or_else(|| blob("HEAD:.gitmodules"), |text| Ok(Some(text)))?.unwrap_or_default()
+            }
             Err(_) => return Ok(Vec::new()),
         };
         let Ok(file) = File::from_bytes_no_includes(&text, Metadata::api(), Options::default()) else { return Ok(Vec::new()) };

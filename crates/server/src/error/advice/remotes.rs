@@ -39,6 +39,7 @@ pub(super) fn of_a_direction(err: &Misdirected) -> Advice {
         Misdirected::Undecided { .. } | Misdirected::FollowsLocal { .. } => Kind::Refused.with(NAME_IT),
         Misdirected::SeveralRemotes { .. } => Kind::NotFound.with(NAME_IT),
         Misdirected::NeverFetched { .. } => Kind::Refused.with("git_fetch fetches it."),
+        Misdirected::SubmodulesFirst { .. } | Misdirected::OnlySubmodules { .. } => Kind::Refused.without_hint(),
         Misdirected::NotThere { .. } | Misdirected::TagThere { .. } => Kind::NotFound.with("Name an existing branch or tag."),
         Misdirected::Mirror(name) => Kind::Refused.with(format!(
             "Push to a remote that is not a mirror; git_remote_add adds one, with the same URL if intended. Or ask the operator to run \
