@@ -55,7 +55,6 @@ const LONG: &[(&str, &str, usize, &str)] = &[
     ("crates/git/src/change/commit.rs", "commit", 80, "the steps of a commit, in their order"),
     ("crates/git/src/change/integrate.rs", "merge", 64, "the checks of a merge, then the merge"),
     ("crates/git/src/change/proceed.rs", "proceed", 70, "one decision over the operations and the actions"),
-    ("crates/git/src/process/mod.rs", "spawn", 62, "every property of a child process, in one place"),
     ("crates/git/src/repo/settings.rs", "note_values", 65, "a line for each key"),
     ("crates/mcp/src/http/front.rs", "screen", 82, "the checks of a request, in the order in which they refuse it"),
     ("crates/mcp/src/http/mod.rs", "serve", 94, "one loop over listeners, connections and the stop"),

@@ -44,6 +44,19 @@ const FIXED: [(&str, &str); 11] = [
     ("LC_MESSAGES", "C"),
 ];
 
+/// Commands that may start maintenance when they end.
+const MAINTAINING: [&str; 9] = ["am", "cherry-pick", "clone", "commit", "merge", "rebase", "revert", "submodule", "submodule--helper"];
+
+/// Settings of reads, which run no hook.
+const READING: [(&str, &str); 6] = [
+    ("core.fsmonitor", "false"),
+    ("core.hooksPath", "/dev/null"),
+    ("log.showSignature", "false"),
+    ("color.ui", "false"),
+    ("core.pager", "cat"),
+    ("diff.submodule", "short"),
+];
+
 /// Locale categories that default to `LANG`.
 const OF_LANG: [&str; 9] =
     ["LC_COLLATE", "LC_MONETARY", "LC_NUMERIC", "LC_TIME", "LC_ADDRESS", "LC_IDENTIFICATION", "LC_MEASUREMENT", "LC_NAME", "LC_TELEPHONE"];
@@ -91,6 +104,27 @@ pub(crate) fn clean(command: &mut Command) {
     }
     command.envs(FIXED);
     speak_english(command);
+}
+
+/// Settings of a git process. They reach its hooks and their git, so a change has only those without which it is unsafe, and
+/// that no option replaces.
+pub(crate) fn settings(name: &str, reads: bool, lazy: bool) -> Vec<(&'static str, &'static str)> {
+    // Maintenance would run in the background. `fetch` has an option, but not when git starts it for missing objects.
+    let maintains = lazy || MAINTAINING.contains(&name);
+    let maintenance = maintains.then_some(("maintenance.auto", "false"));
+    maintenance.into_iter().chain(READING.into_iter().filter(|_| reads)).collect()
+}
+
+/// Sets configuration values for one process. Not with `-c key=value`: a key may itself contain an equals sign.
+pub(crate) fn configure<'a>(command: &mut Command, config: impl Iterator<Item = (&'a str, &'a str)>) {
+    let mut count = 0;
+    for (key, value) in config {
+        command.env(format!("GIT_CONFIG_KEY_{count}"), key).env(format!("GIT_CONFIG_VALUE_{count}"), value);
+        count += 1;
+    }
+    if count > 0 {
+        command.env("GIT_CONFIG_COUNT", count.to_string());
+    }
 }
 
 /// Makes git's messages English, as they are parsed here, and keeps the operator's character encoding: without it filters and

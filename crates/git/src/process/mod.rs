@@ -19,7 +19,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, LockFile, Result},
     process::{
-        environment::clean,
+        environment::{clean, configure, settings},
         os::{Group, Wake},
         program::{Git, STEPS},
         sandbox::Domain,
@@ -327,26 +327,12 @@ impl<'a> Process<'a> {
             // The operator's configuration decides which remotes hooks may contact. A transfer sets it again.
             command.env_remove("GIT_ALLOW_PROTOCOL");
         }
-        let mut config: Vec<(&str, &str)> = vec![("maintenance.auto", "false"), ("gc.auto", "0")];
         if self.mode == Mode::Read {
             command.env("GIT_OPTIONAL_LOCKS", "0");
-            config.extend([
-                ("core.fsmonitor", "false"),
-                ("core.hooksPath", "/dev/null"),
-                ("log.showSignature", "false"),
-                ("color.ui", "false"),
-                ("core.pager", "cat"),
-                ("diff.submodule", "short"),
-            ]);
         }
         let own = self.config.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        // Not with `-c key=value`: a key may itself contain an equals sign.
-        let mut count = 0;
-        for (key, value) in config.into_iter().chain(own) {
-            command.env(format!("GIT_CONFIG_KEY_{count}"), key).env(format!("GIT_CONFIG_VALUE_{count}"), value);
-            count += 1;
-        }
-        command.env("GIT_CONFIG_COUNT", count.to_string());
+        let general = settings(&self.name(), self.mode == Mode::Read, self.remotes == Remotes::Lazy);
+        configure(&mut command, general.into_iter().chain(own));
         if let Some(above) = self.directory.parent() {
             // Only the authorised repository, none above it.
             command.env("GIT_CEILING_DIRECTORIES", above);

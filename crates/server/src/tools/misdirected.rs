@@ -7,10 +7,15 @@ use serde_json::json;
 /// Maximum number of calls suggested instead of the failed one.
 const CALLS: usize = 3;
 
+/// Hint for a hook whose own git may not use a protocol: a transfer is limited by the environment, which hooks inherit.
+const BARRED: &str = "During a transfer, git in a hook may use only the protocols that are enabled for remotes: git inherits \
+    GIT_ALLOW_PROTOCOL. Ask the operator to enable the other one, or to unset that variable in the hook. Then repeat the call.";
+
 /// The error with suggested calls. `branch` is the branch to push.
 pub(super) fn explained(cx: &Context<'_>, err: git::Error, branch: Option<&str>) -> Error {
     let hint = match &err {
         git::Error::Misdirected(err) => hint(cx, err, branch),
+        git::Error::Halted(halt) if halt.said.contains("' not allowed") && halt.said.contains("transport '") => Some(BARRED.to_owned()),
         _ => None,
     };
     let error = Error::from(err);

@@ -7,7 +7,7 @@ use super::{
 use crate::support::{
     Client, Fixture,
     admin::{Administered, code, operate, tool},
-    hooks::script,
+    hooks::{hook, script},
     out,
     remote::{Fault, OPEN, Remote, published},
     shell, text_of,
@@ -360,6 +360,19 @@ pub(crate) const ROWS: &[Row] = &[
             client.text("git_pull", &json!({"how": how}));
             assert!(fixture.path.join("o.txt").exists());
         }
+    }),
+    followed("tools/misdirected.rs", "During a transfer, git in a hook", |it| {
+        let ((fixture, _remote), other) = (published(), Fixture::new());
+        fixture.write("n.txt", "n\n").commit("new");
+        let fetch = format!("git fetch -q '{}'", other.path.display());
+        hook(&fixture, "pre-push", &fetch);
+        let mut client = fixture.serve_with(&[], &OPEN);
+        let push = ("git_push", json!({}));
+        it.printed(&mut client, push.clone());
+        let protocols = format!("{},file", OPEN[0].1);
+        fixture.serve_with(&[], &[(OPEN[0].0, protocols.as_str()), OPEN[1]]).text("git_push", &json!({"branch": "main", "to": "one"}));
+        hook(&fixture, "pre-push", &format!("unset GIT_ALLOW_PROTOCOL; {fetch}"));
+        client.text(push.0, &push.1);
     }),
     followed("error/advice/mod.rs", "Repeat the call.", |it| {
         let (fixture, remote) = published();

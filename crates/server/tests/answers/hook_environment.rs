@@ -3,6 +3,7 @@
 use crate::support::{
     Fixture,
     hooks::{hook, stage},
+    remote::{beside, serve},
     text_of,
 };
 use serde_json::{Value, json};
@@ -177,5 +178,33 @@ fn pre_rebase_receives_the_callers_argument() {
         let expect = if is_name { target.to_owned() } else { fixture.text(&["rev-parse", target]) };
         fixture.serve().text("git_rebase", &json!({"target_branch": target}));
         assert_eq!(fs::read_to_string(seen).expect("the hook has run").trim_end(), expect);
+    }
+}
+
+/// Hooks see the user's settings, not those of the server's own git processes; a commit only disables background maintenance.
+#[test]
+fn hooks_see_the_settings_of_the_user() {
+    const KEYS: [(&str, &str); 3] = [("gc.auto", "123"), ("submodule.recurse", "true"), ("maintenance.auto", "true")];
+    let fixture = beside();
+    for (key, value) in KEYS {
+        fixture.git(&["config", key, value]);
+    }
+    let seen = fixture.path.with_file_name("seen");
+    let print: Vec<String> = KEYS.iter().map(|(key, _)| format!("git config {key}")).collect();
+    for name in ["pre-commit", "post-checkout", "pre-push", "reference-transaction"] {
+        hook(&fixture, name, &format!("( {} ) > '{}-{name}'", print.join("; "), seen.display()));
+    }
+    let calls = [
+        ("post-checkout", "git_checkout", json!({"branch_name": "other", "create": true}), "123\ntrue\ntrue\n"),
+        ("pre-push", "git_push", json!({"branch": "main"}), "123\ntrue\ntrue\n"),
+        ("reference-transaction", "git_reset", json!({"mode": "soft", "target": "HEAD~1", "confirm": true}), "123\ntrue\ntrue\n"),
+        ("pre-commit", "git_commit", json!({"message": "m", "allow_empty": true}), "123\ntrue\nfalse\n"),
+    ];
+    let mut client = serve(&fixture);
+    for (name, tool, args, expect) in calls {
+        let file = format!("{}-{name}", seen.display());
+        fs::remove_file(&file).unwrap_or_default();
+        client.text(tool, &args);
+        assert_eq!(fs::read_to_string(file).expect("the hook has run"), expect, "{name} of {tool}");
     }
 }
