@@ -75,8 +75,8 @@ fn outer(git_dir: &Folder) -> impl Iterator<Item = &'static str> {
 /// Whether the rebase in progress wrote `sign` for the step at which it stopped.
 fn is_step(git_dir: &Folder, sign: &str) -> bool {
     let Some(at) = git_dir.line(sign).filter(|_| git_dir.has("rebase-merge")) else { return false };
-    let list = |name: &str| git_dir.read(name, Kind::Steps).ok().flatten().unwrap_or_default();
-    let (done, todo) = (list("rebase-merge/done"), list("rebase-merge/git-rebase-todo"));
+    let steps = |name: &str| git_dir.read(name, Kind::Steps).ok().flatten().unwrap_or_default();
+    let (done, todo) = (steps("rebase-merge/done"), steps("rebase-merge/git-rebase-todo"));
     let is_some_step = |line: &&[u8]| !line.is_empty() && !line.starts_with(b"#");
     let last = done.split(|&byte| byte == b'\n').rfind(is_some_step).unwrap_or_default();
     let is_id = |word: &str| word.len() >= MIN_ID && at.starts_with(word.as_bytes());

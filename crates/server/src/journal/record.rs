@@ -112,7 +112,7 @@ impl Record<'_> {
         notes.beyond.extend(beyond);
     }
 
-    /// A line for the caller on files that git_undo cannot restore exactly.
+    /// A line for the caller on files that `git_undo` cannot restore exactly.
     pub(crate) fn not_kept(&self) -> Option<String> {
         let notes = self.notes.borrow();
         let named: Vec<String> =

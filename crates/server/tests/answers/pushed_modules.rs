@@ -70,6 +70,25 @@ fn a_push_does_not_wait_for_other_submodules() {
     serve(&fixture).text("git_push", &json!({"branch": "gone", "delete": true, "confirm": true}));
 }
 
+/// Other changes leave submodules where they are, whatever is configured.
+#[test]
+fn a_setting_to_recurse_moves_no_submodule() {
+    for (tool, args) in
+        [("git_checkout", json!({"branch_name": "other"})), ("git_reset", json!({"mode": "hard", "target": "other", "confirm": true}))]
+    {
+        let fixture = repository();
+        fixture.git(&["branch", "other", "main~1"]);
+        fixture.git(&["config", "submodule.recurse", "true"]);
+        let before = fixture.text(&["-C", "sub", "rev-parse", "HEAD"]);
+        serve(&fixture).text(tool, &args);
+        assert_eq!(fixture.text(&["-C", "sub", "rev-parse", "HEAD"]), before, "{tool}");
+        assert_eq!(fixture.text(&["rev-parse", "HEAD"]), fixture.text(&["rev-parse", "other"]), "{tool}");
+        // git itself would move it.
+        fixture.git(&["reset", "-q", "--hard", "other"]);
+        assert_ne!(fixture.text(&["-C", "sub", "rev-parse", "HEAD"]), before, "{tool}");
+    }
+}
+
 #[test]
 fn a_push_of_submodules_only_is_refused() {
     let fixture = repository();
