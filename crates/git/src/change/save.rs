@@ -65,12 +65,17 @@ impl Repo {
     /// The same through a temporary index, also before the first commit and during conflicts: for all files, or, without
     /// filters, for files at some paths except others.
     fn save_files(&self, head: Option<ObjectId>, which: Option<(&[RelPath], &[RelPath])>, cancel: &Cancel) -> Result<Option<ObjectId>> {
-        let Ok((mut index, _)) = open_own(&self.index_file()) else { return Ok(None) };
+        let Ok((mut index, found)) = open_own(&self.index_file()) else { return Ok(None) };
         let prefix = format!("{SCRATCH}{}-", std::process::id());
         let copy = tempfile::Builder::new()
             .prefix(&prefix)
             .tempfile_in(&self.location.git_dir)
-            .and_then(|mut copy| io::copy(&mut index, &mut copy).map(|_| copy.into_temp_path()))
+            .and_then(|mut copy| {
+                io::copy(&mut index, &mut copy)?;
+                // git compares the content of files as new as the index: for a newer copy it would miss their edits.
+                copy.as_file().set_modified(found.modified()?)?;
+                Ok(copy.into_temp_path())
+            })
             .map_err(Error::io("copying the index"))?;
         let place = copy.to_str().ok_or_else(|| Error::bad_name(self.top().display().to_string(), "a path", "it is not UTF-8"))?;
         let within = |args: &[&str]| {

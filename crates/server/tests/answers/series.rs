@@ -314,3 +314,26 @@ fn before_the_first_commit_files_are_restored_and_unstaged() {
     client.text("git_restore", &json!({"paths": ["a.txt"], "staged": true}));
     assert!(fixture.text(&["ls-files"]).is_empty());
 }
+
+#[test]
+fn an_edit_as_old_as_the_index_is_restored() {
+    let fixture = Fixture::empty();
+    fixture.git(&["config", "core.trustctime", "false"]);
+    let file = fixture.path.join("a.txt");
+    let moment = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    let at_that_moment = |path: &std::path::Path| {
+        fs::File::options().write(true).open(path).and_then(|file| file.set_modified(moment)).expect("a file's time");
+    };
+    fixture.write("a.txt", "staged\n");
+    at_that_moment(&file);
+    fixture.git(&["add", "a.txt"]);
+    // Size and time are those of the staged file: only the time of the index tells git to compare the content.
+    fixture.write("a.txt", "edited\n");
+    at_that_moment(&file);
+    at_that_moment(&fixture.path.join(".git/index"));
+    let mut client = fixture.serve();
+    client.text("git_restore", &json!({"paths": ["a.txt"]}));
+    assert_eq!(fs::read_to_string(&file).expect("a file"), "staged\n");
+    undo(&mut client);
+    assert_eq!(fs::read_to_string(&file).expect("a file"), "edited\n");
+}
