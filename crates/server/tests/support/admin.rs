@@ -4,7 +4,7 @@ use super::{
     Fixture,
     hooks::{Gate, hook},
     program, signal,
-    wire::{Reply, Served, call, modern, session, wait_for},
+    wire::{Reply, Served, begin, call, modern, session, wait_for},
 };
 use serde_json::{Value, json};
 use std::{
@@ -138,14 +138,8 @@ pub(crate) fn commit_with_hook(fixture: &Fixture, server: &Administered, script:
     fixture.write("a.txt", "changed\n");
     fixture.git(&["add", "a.txt"]);
     let id = session(&server.server, &[]);
-    let body = call(1, "git_commit", json!({"message": "interrupted"})).to_string();
-    let mut stream = TcpStream::connect(("127.0.0.1", server.server.port)).expect("a connection");
-    let head = format!(
-        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n\
-         Mcp-Session-Id: {id}\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).expect("the server reads");
+    let message = call(1, "git_commit", json!({"message": "interrupted"}));
+    let stream = begin(&server.server, &[("Mcp-Session-Id", &id)], &message);
     wait_for("the hook", || began.exists());
     stream
 }

@@ -227,6 +227,17 @@ pub(crate) fn post(server: &Served, headers: &[(&str, &str)], message: &Value) -
     server.send("POST", "/mcp", &[&JSON, headers].concat(), message.to_string().as_bytes())
 }
 
+/// Sends a message, and does not wait for its answer.
+pub(crate) fn begin(server: &Served, headers: &[(&str, &str)], message: &Value) -> TcpStream {
+    let body = message.to_string();
+    let all = [&JSON, headers].concat();
+    let given = all.iter().fold(String::new(), |all, (name, value)| all + name + ": " + value + "\r\n");
+    let head = format!("POST /mcp HTTP/1.1\r\nHost: localhost\r\n{given}Content-Length: {}\r\n\r\n{body}", body.len());
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
+    stream.write_all(head.as_bytes()).expect("the server reads");
+    stream
+}
+
 /// Opens a session of an older revision.
 pub(crate) fn session(server: &Served, headers: &[(&str, &str)]) -> String {
     let reply = post(server, headers, &initialize());
