@@ -216,6 +216,12 @@ const ROWS: &[Row] = &[
     ),
     ("", "alerts and a dashboard", "`deploy/`", &["prometheus_reads_metrics_alerts_and_panels"]),
     ("", "in a service manager", "`NOTIFY_SOCKET`", &["the_service_manager_is_notified"]),
+    (
+        "",
+        "a guide of our own",
+        "[TROUBLESHOOTING.md](TROUBLESHOOTING.md)",
+        &["each_page_is_executed_and_each_symptom_has_commands", "each_sub_command_of_operators_is_shown"],
+    ),
     ("", "JSON output", "`docs/schemas/`", &["the_json_of_sub_commands_matches_the_schemas"]),
     ("", "progress of long commands", "on a terminal", &["long_commands_show_progress_only_on_a_terminal"]),
     ("", "a verdict first", "`status`", &["status_begins_with_a_verdict_and_the_next_command"]),
