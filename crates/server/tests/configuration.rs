@@ -57,6 +57,11 @@ fn a_configuration_is_checked_and_mistakes_are_named() -> Outcome {
     fs::write(&file, "\n[limits]\nread_timeoot = 5\n")?;
     let wrong = run(&["config", "check", "--config", &name], &[]);
     assert!(wrong.status.code() == Some(1) && out(&wrong).contains("line 3") && out(&wrong).contains("read_timeoot"), "{wrong:?}");
+    let started = run(&["serve", "--config", &name], &[]);
+    assert_eq!(started.status.code(), Some(2), "{started:?}");
+    for text in [out(&wrong), String::from_utf8(started.stderr)?] {
+        assert!(text.contains("line 3") && text.ends_with('\n') && !text.ends_with("\n\n"), "{text:?}");
+    }
     let level = run(&["--log-level", "session=loud", "config", "check"], &[]);
     assert!(level.status.code() == Some(1) && out(&level).starts_with("--log-level cannot be used"), "{level:?}");
     let held = run(&["config", "check"], &[("MCP_DEBUG_BREAKPOINT", "git_log,git_nothing")]);

@@ -149,7 +149,7 @@ fn find(named: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -> Resu
 
 /// The content of the file. Unknown keys and values of another type are errors, which point at the line.
 fn parsed(path: &Path, text: &str) -> Result<Table, ConfigError> {
-    let invalid = |err: toml::de::Error| ConfigError::Invalid { path: path.to_owned(), message: err.to_string() };
+    let invalid = |err: toml::de::Error| ConfigError::Invalid { path: path.to_owned(), message: err.to_string().trim_end().to_owned() };
     toml::from_str::<File>(text).map_err(invalid)?;
     toml::from_str(text).map_err(invalid)
 }
