@@ -3,7 +3,7 @@
 use crate::support::{
     Fixture, Outcome,
     admin::{Administered, hanging_commit, operate, tool},
-    out, program, programs, text_of,
+    out, program, programs, signal, text_of,
     tokens::tokens,
     wire::{call, modern, post, session, wait_for},
 };
@@ -30,6 +30,21 @@ fn logs_are_kept_in_memory_and_filtered_by_field() {
     assert!(said.contains("INFO  failed") && said.contains("error_class=other") && said.contains("code=not_found"), "{said}");
     let json: Value = serde_json::from_slice(&operate(&server, &["logs", "--level", "info", "--json"]).stdout).expect("JSON");
     assert!(json["records"].as_array().is_some_and(|all| all.len() >= 2 && all.iter().all(|one| one["level"] == "INFO")), "{json}");
+}
+
+#[test]
+fn line_breaks_of_an_error_are_escaped_once() {
+    let fixture = Fixture::new();
+    let file = fixture.home.path().join("config.toml");
+    fs::write(&file, "").expect("a file");
+    let server = Administered::start(&fixture, &["--config", &file.display().to_string()], &[]);
+    fs::write(&file, "port = \"many\"\n").expect("a file");
+    signal(&server.server.child.id(), "HUP");
+    wait_for("the refusal", || server.get("/status")["configuration"]["failed"].is_string());
+    for command in ["logs", "status"] {
+        let shown = out(&operate(&server, &[command]));
+        assert!(shown.contains(r"cannot be used:\nTOML parse error") && !shown.contains("u{"), "{shown}");
+    }
 }
 
 #[test]

@@ -15,9 +15,9 @@ pub(super) fn fine(text: impl Into<String>) -> Shown {
     Shown { text: text.into(), is_fine: true }
 }
 
-/// A value in one line: a line break would make one row look like two.
+/// A value in one line: a line break would make one row look like two. The form is one that `output::page` leaves as it is.
 pub(super) fn plain(value: impl Display) -> String {
-    value.to_string().replace('\n', "\\u{a}")
+    value.to_string().replace('\n', "\\n")
 }
 
 /// The value, or a dash if it is not known.
