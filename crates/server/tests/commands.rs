@@ -6,6 +6,7 @@ mod support;
 
 use serde_json::{Value, json};
 use std::{
+    fs,
     io::{Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
@@ -213,6 +214,43 @@ fn recovery_reports_five_steps_and_the_server_continues() {
     assert!(one.code == Some(0) && one.out.starts_with("restart heartbeat: ok"), "{one:?}");
     let unknown = running.run(&["recover", "--component", "none"]);
     assert!(unknown.code == Some(2) && unknown.err.contains("there is no such component"), "{unknown:?}");
+}
+
+#[test]
+fn an_invalid_configuration_stops_no_command_for_a_running_server() {
+    let fixture = Fixture::new();
+    let running = Running::start(&fixture, &[]);
+    let (file, socket) = (fixture.home.path().join("config.toml").display().to_string(), running.socket.display().to_string());
+    let named = format!("[admin]\nsocket = \"{socket}\"\n");
+    for (text, why) in [
+        (format!("port = \"many\"\n{named}"), "line 1"),
+        (format!("[http]\nhost = \"0.0.0.0\"\n{named}"), "has no authentication"),
+        (format!("[log]\nlevel = \"session=loud\"\n{named}"), "log.level cannot be used"),
+        ("port =\n".to_owned(), "TOML parse error"),
+    ] {
+        fs::write(&file, &text).expect("a file");
+        // The file names the socket, as far as it is readable.
+        let reach = if text.contains(&named) { vec![] } else { vec!["--socket", socket.as_str()] };
+        for args in [&["status"][..], &["recover", "--emergency"], &["logs"], &["sessions", "list"], &["profile", "heap", "--list"]] {
+            let done = run(&[&["--config", file.as_str()][..], args, &reach[..]].concat(), &[]);
+            assert!(done.code == Some(0) && !done.out.is_empty(), "{text} {args:?}: {done:?}");
+            let warns = done.err.starts_with("mcp-server-git: warning: ") && done.err.contains(why);
+            assert!(warns && done.err.ends_with("The command continues: it needs only `state_dir` and `admin.socket`.\n"), "{done:?}");
+        }
+        let json = run(&[&["--config", file.as_str(), "status", "--json"][..], &reach[..]].concat(), &[]);
+        assert!(serde_json::from_str::<Value>(&json.out).is_ok_and(|status| status["pid"].is_number()), "{json:?}");
+        let missing = run(&[&["--config", file.as_str(), "sessions", "show", "none"][..], &reach[..]].concat(), &[]);
+        assert!(missing.code == Some(3) && missing.err.ends_with("there is no such session\n"), "{missing:?}");
+        for (args, code) in [(&[][..], 2), (&["serve"], 2), (&["profile", "op", "git_status"], 2), (&["config", "check"], 1)] {
+            let refused = run(&[&["--config", file.as_str()][..], args].concat(), &[]);
+            assert!(refused.code == Some(code) && format!("{refused:?}").contains(why), "{text} {args:?}: {refused:?}");
+            assert!(!refused.err.contains("warning"), "{refused:?}");
+        }
+    }
+    let doctor = run(&["--config", &file, "doctor"], &[]);
+    assert!(doctor.code == Some(1) && doctor.out.contains("PROBLEM  configuration: "), "{doctor:?}");
+    let flag = run(&["--log-level", "session=loud", "status", "--socket", &socket], &[]);
+    assert!(flag.code == Some(2) && flag.err.contains("--log-level cannot be used"), "{flag:?}");
 }
 
 /// Requests `/health` on a kept-alive connection.

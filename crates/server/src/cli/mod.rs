@@ -20,7 +20,7 @@ pub(crate) use crate::terminal::tell;
 use crate::{
     app::App,
     caller::Right,
-    config::{Config, Flags, LogFormat, Sandbox, Trust, keys, unknown_variables, unread},
+    config::{Config, ConfigError, Flags, LogFormat, Sandbox, Trust, keys, unknown_variables, unread},
     telemetry::log::init_log,
     tool::toolset::Toolset,
 };
@@ -298,14 +298,10 @@ pub fn run() -> ExitCode {
         Some(Command::Doctor(options)) => return doctor::run(options, &flags),
         _ => {}
     }
-    let mut config = match Config::load(&flags) {
+    let config = match configuration(cli.command.as_ref(), &flags) {
         Ok(config) => config,
         Err(err) => return cannot_run(&err),
     };
-    if matches!(cli.command, Some(Command::Admin(_) | Command::Profile { .. })) {
-        // Only servers write the log file.
-        config.log.file = None;
-    }
     init_log(&config);
     for name in unknown_variables() {
         tracing::warn!("{}", unread(&name));
@@ -327,6 +323,29 @@ pub fn run() -> ExitCode {
         // Handled above.
         Some(_) => ExitCode::SUCCESS,
     }
+}
+
+/// The configuration of a sub-command. One that reaches a running server needs little of it, and is needed most while something is
+/// wrong: it only warns about a mistake.
+fn configuration(command: Option<&Command>, flags: &Flags) -> Result<Config, ConfigError> {
+    let reaches = match command {
+        Some(Command::Admin(_)) => true,
+        Some(Command::Profile { what }) => what.reaches_a_server(),
+        _ => false,
+    };
+    let mut config = match Config::load(flags) {
+        Err(err) if reaches => {
+            let config = Config::load_to_reach(flags)?;
+            tell(&format!("mcp-server-git: warning: {err}\nThe command continues: it needs only `state_dir` and `admin.socket`."));
+            config
+        }
+        loaded => loaded?,
+    };
+    if matches!(command, Some(Command::Admin(_) | Command::Profile { .. })) {
+        // Only servers write the log file.
+        config.log.file = None;
+    }
+    Ok(config)
 }
 
 fn print_version(git: Option<PathBuf>) -> ExitCode {

@@ -54,6 +54,10 @@ section! {
 
 /// The key that any source can switch on.
 const READ_ONLY: &str = "read_only";
+/// The keys that name where a running server is.
+const PLACE: [&str; 2] = ["state_dir", "admin.socket"];
+/// The keys of a sub-command's log.
+const OF_LOG: [&str; 2] = ["log.level", "log.format"];
 
 /// The sources of a configuration.
 #[derive(Clone, Debug, Default)]
@@ -80,23 +84,45 @@ impl Source {
             }
             None => (None, Table::new()),
         };
-        let mut source = Self { flags: flags.clone(), file, values: table.clone(), table, set_by: BTreeMap::new() };
-        for key in File::keys() {
-            if let Some(value) = value_at(&source.table, key.name) {
+        Self { flags: flags.clone(), file, values: table.clone(), table, set_by: BTreeMap::new() }.merged(File::keys(), variable)
+    }
+
+    /// What it takes to reach a running server: where it is, as far as the file is readable, and the log of this process.
+    pub(super) fn read_to_reach(flags: &Flags, variable: &dyn Fn(&str) -> Option<String>) -> Result<(File, Self), ConfigError> {
+        let text = find(flags.config.as_deref(), variable).ok().flatten().map(|(_, text)| text).unwrap_or_default();
+        let table: Table = toml::from_str(&text).unwrap_or_default();
+        let mut source = Self { flags: flags.clone(), ..Self::default() };
+        for name in PLACE {
+            if let Some(value) = value_at(&table, name).filter(|value| value.is_str()) {
+                source.set(name, value.clone());
+            }
+        }
+        let keys = File::keys().into_iter().filter(|key| PLACE.contains(&key.name) || OF_LOG.contains(&key.name));
+        source.merged(keys, variable)
+    }
+
+    /// Checks the file's values of the keys, and sets those of variables and flags over them.
+    fn merged(
+        mut self,
+        keys: impl IntoIterator<Item = &'static Key>,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<(File, Self), ConfigError> {
+        for key in keys {
+            if let Some(value) = value_at(&self.table, key.name) {
                 (key.check)(value).map_err(|why| ConfigError::Key { name: key.name, why })?;
             }
             let by_variable = key.of_variables(variable).map_err(|(name, why)| ConfigError::Variable { name, why })?;
-            let by_flag = flags.value(key.name).map(|value| (key.flag.unwrap_or_default(), value));
+            let by_flag = self.flags.value(key.name).map(|value| (key.flag.unwrap_or_default(), value));
             for (name, value) in by_variable.into_iter().chain(by_flag) {
                 if key.name != READ_ONLY || value == Value::Boolean(true) {
-                    source.set(key.name, value);
-                    source.set_by.insert(key.name, name);
+                    self.set(key.name, value);
+                    self.set_by.insert(key.name, name);
                 }
             }
         }
-        let merged = source.values.clone().try_into();
+        let merged = self.values.clone().try_into();
         let file = merged.map_err(|err: toml::de::Error| ConfigError::Serving(err.message().to_owned()))?;
-        Ok((file, source))
+        Ok((file, self))
     }
 
     fn set(&mut self, key: &str, value: Value) {

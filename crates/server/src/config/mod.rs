@@ -128,6 +128,18 @@ impl Config {
         })
     }
 
+    /// What it takes to reach a running server: where it is, as far as the file is readable, and the log of this process.
+    /// Other keys have their defaults, whatever the file and the variables set.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a log level or format that cannot be used.
+    pub(crate) fn load_to_reach(flags: &Flags) -> Result<Self, ConfigError> {
+        let variable = |name: &str| env::var(name).ok();
+        let (file, origin) = Source::read_to_reach(flags, &variable)?;
+        Self::checked(file, origin, &variable)
+    }
+
     /// The allowed directories; empty for those around the current one.
     ///
     /// # Errors
@@ -145,6 +157,10 @@ impl Config {
 
     fn from_parts(flags: &Flags, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let (file, origin) = Source::read(flags, variable)?;
+        Self::checked(file, origin, variable)
+    }
+
+    fn checked(file: File, origin: Source, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         serving::check(&file.http, &file.auth)?;
         file.cache.check()?;
         let state_dir = state_dir(file.state_dir, variable);

@@ -97,6 +97,13 @@ pub(super) enum Command {
     },
 }
 
+impl Command {
+    /// Whether it profiles a running server, not an operation in this process.
+    pub(super) fn reaches_a_server(&self) -> bool {
+        !matches!(self, Self::Op { .. })
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Switch {
     On,
