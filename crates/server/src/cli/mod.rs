@@ -357,7 +357,12 @@ fn print_version(git: Option<PathBuf>) -> ExitCode {
 
 /// Prints to standard output, which may be closed.
 fn say(text: &str) {
-    writeln!(io::stdout(), "{text}").ok();
+    try_say(text).ok();
+}
+
+/// Prints to standard output. What prints without an end must stop if that fails.
+fn try_say(text: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{text}")
 }
 
 fn cannot_run(why: &dyn std::fmt::Display) -> ExitCode {

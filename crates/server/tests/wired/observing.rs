@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::{
     fs,
     io::{BufRead, BufReader},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 #[test]
@@ -62,6 +62,29 @@ fn logs_are_followed() -> Outcome {
     }
     drop(server);
     assert!(child.wait()?.success(), "it ends with the server");
+    Ok(())
+}
+
+#[test]
+fn following_ends_once_the_output_is_closed() -> Outcome {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    tool(&server, "git_log", json!({"max_count": 1}));
+    let follow = |output: Stdio| {
+        let mut following = program();
+        following.args(["logs", "--follow", "--socket"]).arg(&server.socket).stdout(output).stderr(Stdio::piped()).spawn()
+    };
+    let ended = |mut child: Child| {
+        wait_for("its end", || child.try_wait().is_ok_and(|status| status.is_some()));
+        child.wait_with_output()
+    };
+    // There is no other record whose output could fail.
+    let mut child = follow(Stdio::piped())?;
+    BufReader::new(child.stdout.take().expect("its output")).read_line(&mut String::new())?;
+    let closed = ended(child)?;
+    assert!(closed.status.success() && closed.stderr.is_empty(), "{closed:?}");
+    let full = ended(follow(fs::OpenOptions::new().write(true).open("/dev/full")?.into())?)?;
+    assert!(full.status.code() == Some(2) && String::from_utf8_lossy(&full.stderr).contains("No space left"), "{full:?}");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Client of a running server's admin channel: HTTP/1.1 over its Unix socket.
 
 use super::super::{CANNOT_RUN, FOUND, NOT_FOUND, progress};
+use super::terminal;
 use crate::{
     admin::{
         answers::{
@@ -199,20 +200,24 @@ impl Client {
         Brief::deserialize(status).ok()
     }
 
-    /// Polls for log records after the last one received, and shows each answer. Returns when the server exits.
-    pub(in crate::cli) fn follow_logs(&self, question: &Question, show: impl Fn(&Logs)) -> Result<(), Failure> {
+    /// Polls for log records after the last one received, and shows each answer. Returns when the server exits, or the output is closed.
+    pub(in crate::cli) fn follow_logs(&self, question: &Question, show: impl Fn(&Logs) -> io::Result<()>) -> Result<(), Failure> {
         let mut last = None;
-        loop {
+        while !terminal::is_closed() {
             let asked = question.clone().with("after", last);
             let answer = match self.ask(&asked) {
                 Err(Failure::Unreachable { .. }) if last.is_some() => return Ok(()),
                 answer => answer?,
             };
             let logs = self.read(&asked, &answer)?;
-            show(&logs);
+            match show(&logs) {
+                Err(err) if err.kind() == io::ErrorKind::BrokenPipe => break,
+                shown => shown?,
+            }
             last = Some(logs.last);
             waited(async { sleep(FOLLOW).await })?;
         }
+        Ok(())
     }
 
     /// Follows a restart until the old process has exited.

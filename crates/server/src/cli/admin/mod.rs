@@ -8,7 +8,7 @@ mod report;
 mod terminal;
 mod words;
 
-use super::{FOUND, say, tell};
+use super::{FOUND, say, tell, try_say};
 use crate::{
     admin::{answers::recovery::Restarted, requests},
     config::Config,
@@ -326,15 +326,17 @@ pub(super) fn failed(reach: &Reach, why: &Failure) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Prints the log so far, then new records until the server exits.
+/// Prints the log so far, then new records until the server exits or the output is closed.
 fn follow(reach: &Reach, prepared: Result<Prepared, Failure>, config: &Config) -> ExitCode {
     let shown = prepared.and_then(|Prepared { question, .. }| {
         Client::find(reach, config)?.follow_logs(&question, |logs| {
             if reach.json {
-                logs.records.iter().for_each(|record| say(&json!(record).to_string()));
-            } else if !logs.records.is_empty() {
-                say(&output::page(report::logs(logs).text.trim_end().as_bytes()));
+                return logs.records.iter().try_for_each(|record| try_say(&json!(record).to_string()));
             }
+            if logs.records.is_empty() {
+                return Ok(());
+            }
+            try_say(&output::page(report::logs(logs).text.trim_end().as_bytes()))
         })
     });
     shown.map_or_else(|why| failed(reach, &why), |()| ExitCode::SUCCESS)

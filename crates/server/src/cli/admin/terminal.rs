@@ -1,5 +1,6 @@
-//! Terminal output: colours and width.
+//! Terminal output: colours, width and end.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, IsTerminal};
 
 /// Markers of problems in reports.
@@ -16,6 +17,13 @@ pub(super) fn width() -> Option<usize> {
         return None;
     }
     rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns >= 40)
+}
+
+/// Whether the other end of standard output is closed, which a write would also report.
+pub(super) fn is_closed() -> bool {
+    let stdout = io::stdout();
+    let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+    poll(&mut watched, Some(&Timespec::default())).is_ok() && watched[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
 }
 
 /// The text, in colours on a terminal unless `NO_COLOR` is set (<https://no-color.org>).
