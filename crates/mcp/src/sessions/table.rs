@@ -171,7 +171,6 @@ impl Sessions {
         if victims.is_empty() {
             return None;
         }
-        tracing::info!(count = victims.len(), "closing idle sessions to make room");
         for id in victims {
             self.end(&id, Ending::Evicted, Forget::UnlessActive);
         }
@@ -218,7 +217,9 @@ impl Sessions {
         session.become_state(SessionState::Closed);
         let failed = if let Ending::Failed(fault) = why { Some(fault) } else { None };
         self.ended(&SessionInfo { failed, ..session.info() });
-        tracing::debug!(session_id = id, why = why.name(), "a session is closed");
+        if failed.is_none() {
+            tracing::info!(session_id = id, why = why.name(), "a session is closed");
+        }
         true
     }
 

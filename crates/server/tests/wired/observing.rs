@@ -112,11 +112,10 @@ fn levels_change_while_the_server_runs() {
     assert_eq!(level(), "warn");
     let changed = operate(&server, &["debug", "level", "warn,session=debug,git=trace"]);
     assert!(changed.status.success() && out(&changed).contains("Before: warn"), "{changed:?}");
-    // A session's end is logged at debug.
-    let id = session(&server.server, &[]);
-    server.post(&format!("/sessions/{id}/close"), &json!({}));
+    // The route of a read is logged at debug.
+    tool(&server, "git_diff", json!({}));
     let logs = server.get("/logs?level=DEBUG");
-    assert!(logs["records"].to_string().contains("a session is closed"), "{logs}");
+    assert!(logs["records"].to_string().contains("left to git"), "{logs}");
     let wrong = operate(&server, &["debug", "level", "session=loud"]);
     assert!(
         wrong.status.code() == Some(2) && String::from_utf8_lossy(&wrong.stderr).contains("components: session, validation"),
@@ -350,20 +349,20 @@ fn a_breakpoint_for_every_call_exempts_the_admin_channel_health_and_pings() {
 fn components_have_the_guides_logger_names_and_short_ones() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
-    // A session's end is logged at debug.
+    // A session's end is logged at info, which a directive for its component can disable.
     let is_logged = |directive: &str| {
         let changed = operate(&server, &["debug", "level", directive]);
         assert!(changed.status.success() && server.get("/debug/level")["level"] == directive, "{directive}: {changed:?}");
         let id = session(&server.server, &[]);
         server.post(&format!("/sessions/{id}/close"), &json!({}));
-        let logs = server.get(&format!("/logs?level=DEBUG&session={id}"));
+        let logs = server.get(&format!("/logs?level=INFO&session={id}"));
         logs["records"].to_string().contains("a session is closed")
     };
     for name in ["session", "mcp_server_git.session"] {
-        assert!(is_logged(&format!("{name}=debug")), "{name}");
+        assert!(!is_logged(&format!("{name}=off")), "{name}");
     }
     for name in ["validation", "error_handling", "mcp_server_git.validation", "mcp_server_git.error_handling"] {
-        assert!(!is_logged(&format!("{name}=debug")), "{name}");
+        assert!(is_logged(&format!("{name}=off")), "{name}");
     }
 }
 

@@ -40,9 +40,16 @@ fn sessions_are_listed_reaped_and_evicted() {
     assert_eq!(post(&server.server, &[], &initialize()).status, 200);
     assert_eq!(post(&server.server, &[("Mcp-Session-Id", &ids[0])], &call(1, "git_status", json!({}))).status, 404);
     assert_eq!(server.get("/status")["evicted"], 1);
+    let ends = |id: &str| {
+        let logs = server.get(&format!("/logs?level=INFO&session={id}"));
+        let all = logs["records"].as_array().cloned().unwrap_or_default();
+        all.iter().filter(|one| one["message"] == "a session is closed").map(|one| one["why"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((ends(&ids[0]), ends(&ids[1])), (vec![json!("evicted")], vec![]));
     let (_, reaped) = server.post("/sessions/reap", &json!({"idle": 0}));
     assert!(reaped["closed"].as_array().is_some_and(|closed| closed.len() == 3), "{reaped}");
     assert_eq!(server.get("/sessions")["total"], 0);
+    assert_eq!(ends(&ids[1]), [json!("idle")]);
 }
 
 #[test]
