@@ -106,14 +106,14 @@ impl Front {
     }
 
     /// 429 if the client has used up its share, 503 if the server is at capacity.
-    fn exceeded(&self, why: Exceeded, what: &str) -> Response {
+    fn exceeded(&self, why: Exceeded, what: &str, session: Option<&str>) -> Response {
         let (status, text) = match why {
             Exceeded::Share(most) => {
-                self.options.sessions.refuse(&Refusal::new(Fault::RateLimitExceeded, "client_share"));
+                self.options.sessions.refuse(&Refusal { session, ..Refusal::new(Fault::RateLimitExceeded, "client_share") });
                 (StatusCode::TOO_MANY_REQUESTS, format!("too many {what} for this client (limit {most}): retry later"))
             }
             Exceeded::Whole(most) => {
-                self.options.sessions.refuse(&Refusal::new(Fault::Overloaded, "server_limit"));
+                self.options.sessions.refuse(&Refusal { session, ..Refusal::new(Fault::Overloaded, "server_limit") });
                 (StatusCode::SERVICE_UNAVAILABLE, format!("too many {what} for this server (limit {most}): retry later"))
             }
         };
@@ -121,9 +121,9 @@ impl Front {
     }
 
     /// The response for a body that could not be received.
-    fn unreceived(&self, unreceived: Unreceived) -> Response {
+    fn unreceived(&self, unreceived: Unreceived, session: Option<&str>) -> Response {
         let (status, text) = match unreceived.why {
-            Why::Over(exceeded, what) => return self.exceeded(exceeded, what),
+            Why::Over(exceeded, what) => return self.exceeded(exceeded, what, session),
             Why::TooLong => return too_large(unreceived.id),
             Why::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the body took too long"),
             Why::CutOff => (StatusCode::BAD_REQUEST, "the body is incomplete"),
@@ -232,7 +232,7 @@ async fn admitted(front: &Front, mut request: Request, next: Next) -> Response {
     if let Some(turn) = parts.extensions.get::<Arc<Turn>>()
         && let Err(exceeded) = turn.admit(principal)
     {
-        return front.exceeded(exceeded, "connections in use");
+        return front.exceeded(exceeded, "connections in use", None);
     }
     if let Some(identity) = identity {
         parts.extensions.insert(identity);
@@ -267,7 +267,7 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
     }
     let bytes = match front.bodies.receive(holder, body).await {
         Ok(bytes) => bytes,
-        Err(unreceived) => return front.unreceived(unreceived),
+        Err(unreceived) => return front.unreceived(unreceived, session.as_deref()),
     };
     let is_json = parts
         .headers
@@ -310,7 +310,7 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
     if let (Some(identity), JsonRpcMessage::Request(request)) = (parts.extensions.get::<Identity>(), &message) {
         let missing = missing_scopes(&front.options, identity, &request.request);
         if !missing.is_empty() {
-            front.options.sessions.refuse(&Refusal::new(Fault::Invalid, "insufficient_scope"));
+            front.options.sessions.refuse(&Refusal { session: session.as_deref(), ..Refusal::new(Fault::Invalid, "insufficient_scope") });
             return step_up(&parts.headers, &request.id, &missing);
         }
     }

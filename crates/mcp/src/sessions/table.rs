@@ -234,7 +234,7 @@ impl Sessions {
         let Some(session) = self.find(id) else { return false };
         session.become_state(SessionState::Error);
         let why = Ending::Failed(fault);
-        tracing::warn!(session_id = id, fault = fault.name(), why = why.text(), "a session is closed for a fault");
+        tracing::warn!(session_id = id, error_class = fault.name(), why = why.text(), "a session is closed for a fault");
         let info = SessionInfo { failed: Some(fault), ..session.info() };
         if !self.close(id, why) {
             return false;

@@ -32,7 +32,7 @@ impl<S: Layer<Attempt>> Layer<Passed> for Observe<S> {
         };
         if let Err(error) = &mut result
             && error.kind == Kind::Foreign
-            && services.is_breach(&principal, "handles of other principals were used").await
+            && services.is_breach(&principal, origin.session.as_deref(), "handles of other principals were used").await
         {
             error.kind = Kind::Breach;
         }

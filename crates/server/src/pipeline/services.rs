@@ -3,7 +3,7 @@
 use super::{Bounds, ChangeLock, holds::Holds, stopped};
 use crate::{
     circuits::Breakers,
-    error::Error,
+    error::{Error, ErrorClass},
     lifecycle::grace,
     persistence::Persistence,
     selection::Selection,
@@ -72,11 +72,19 @@ impl Services {
     }
 
     /// Records that a principal has tried another's handle, or a forged one. Repeated attempts revoke all its handles.
-    pub(crate) async fn is_breach(&self, principal: &Arc<str>, what: &'static str) -> bool {
+    pub(crate) async fn is_breach(&self, principal: &Arc<str>, session: Option<&str>, what: &'static str) -> bool {
         let is_breach = self.suspicions.note(principal, Instant::now());
         if is_breach {
             let revoked = self.of_tools.workspaces.revoke(principal).await;
-            tracing::warn!(principal = &**principal, what, revoked, "repeated security violations, handles revoked");
+            let error_class = ErrorClass::SecurityBreach.name();
+            tracing::warn!(
+                error_class,
+                session_id = session,
+                principal = &**principal,
+                what,
+                revoked,
+                "repeated security violations, handles revoked"
+            );
         }
         is_breach
     }

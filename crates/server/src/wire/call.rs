@@ -4,7 +4,7 @@
 
 use super::{
     confirm::{self, Question},
-    connection::{Connection, Shared, implementation, is_stateless},
+    connection::{Connection, Shared, implementation, is_stateless, record_unknown},
     declines,
     method::unknown_tool,
     progress, tasks,
@@ -46,8 +46,7 @@ pub(super) async fn call(
 ) -> Result<CallToolResponse, ErrorData> {
     let received = Instant::now();
     let Some(tool) = shared.services.find(&request.name) else {
-        shared.services.errors.record(ErrorClass::Other, "unknown_tool");
-        tracing::info!(error_class = ErrorClass::Other.name(), code = "unknown_tool", "failed");
+        record_unknown(&shared.services, &context, "unknown_tool");
         let why = unknown_tool(&request.name, shared.services.listed().iter().copied());
         return Err(ErrorData::invalid_params(why, None));
     };
@@ -153,7 +152,7 @@ impl Calling<'_> {
     /// Origin of the call, for the log.
     fn origin(&self) -> Origin {
         Origin {
-            session: mcp::carrier(&self.context.extensions).map(str::to_owned),
+            session: self.connection.session.clone(),
             request: Some(self.context.id.to_string()),
             parent: self.context.meta.get("traceparent").and_then(Value::as_str).and_then(parent::parse),
             transport: transport(mcp::carried_by(&self.context.extensions)),
@@ -170,9 +169,9 @@ impl Calling<'_> {
 
     /// Records a forged or replayed state. The first may be a mistake, a repeat is a breach.
     async fn record_forgery(&self) {
-        let pipeline = &self.shared.pipeline;
-        if pipeline.services().is_breach(&self.connection.caller.principal, "states were forged or replayed").await {
-            pipeline.services().errors.record(ErrorClass::SecurityBreach, "forged_state");
+        let (services, connection) = (&self.shared.services, self.connection);
+        if services.is_breach(&connection.caller.principal, connection.session.as_deref(), "states were forged or replayed").await {
+            services.errors.record(ErrorClass::SecurityBreach, "forged_state");
             self.end_session(Fault::SecurityBreach);
         }
     }

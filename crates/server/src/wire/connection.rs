@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     caller::Caller,
-    error::Error,
+    error::{Error, ErrorClass},
     pipeline::{Pipeline, Services},
 };
 use mcp::{
@@ -66,6 +66,8 @@ pub(super) struct State {
 pub(super) struct Connection {
     pub(super) state: Arc<State>,
     pub(super) caller: Caller,
+    /// The session, for the log.
+    pub(super) session: Option<String>,
     /// `None` if no roots are needed, as when preparing a read.
     pub(super) client: Option<Client>,
 }
@@ -93,6 +95,13 @@ impl Connection {
 /// Name and version of the server.
 pub(super) fn implementation() -> Implementation {
     Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+}
+
+/// Counts and logs a request for a tool or a method that does not exist.
+pub(super) fn record_unknown(services: &Services, context: &RequestContext<RoleServer>, code: &'static str) {
+    services.errors.record(ErrorClass::Other, code);
+    let (session_id, request_id) = (mcp::carrier(&context.extensions), context.id.to_string());
+    tracing::info!(error_class = ErrorClass::Other.name(), code, session_id, request_id, "failed");
 }
 
 /// Whether a request stands alone, in a revision without sessions.

@@ -4,7 +4,7 @@
 
 use super::{
     call, completions, confirm,
-    connection::{Connection, Shared, State, implementation, is_stateless},
+    connection::{Connection, Shared, State, implementation, is_stateless, record_unknown},
     method::{KNOWN, unknown_method, unreadable},
     observed::Observed,
     prompts, resources,
@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     caller::{Caller, Right},
-    error::ErrorClass,
     persistence::SessionPreferences,
     telemetry::metrics::OTHER,
 };
@@ -78,7 +77,7 @@ impl Handler {
     /// The connection of a request that accesses no repository.
     fn identified(&self, extensions: &Extensions) -> Connection {
         let caller = mcp::identity(extensions).map_or_else(|| self.caller.clone(), caller);
-        Connection { state: Arc::clone(&self.state), caller, client: None }
+        Connection { state: Arc::clone(&self.state), caller, session: mcp::carrier(extensions).map(str::to_owned), client: None }
     }
 
     fn client(&self, extensions: &Extensions, peer: &Peer<RoleServer>, cancelled: CancellationToken) -> Client {
@@ -332,7 +331,7 @@ impl ServerHandler for Handler {
         observed.end(match unreadable(&request.method) {
             Some(why) if !is_gone => Err(ErrorData::invalid_params(why, None)),
             _ => {
-                self.shared.services.errors.record(ErrorClass::Other, "unknown_method");
+                record_unknown(&self.shared.services, &context, "unknown_method");
                 Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, unknown_method(&request.method), None))
             }
         })

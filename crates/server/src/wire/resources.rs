@@ -142,7 +142,8 @@ pub(super) async fn shown(
     args.insert("repo_path".to_owned(), Value::from(path.to_string_lossy()));
     let caller = connection.caller.clone();
     let (received, client_roots) = (Instant::now(), connection.client_roots().await?);
-    let call = Call { tool, args, caller, cancelled, received, client_roots, on_progress: None, origin: Origin::default() };
+    let origin = Origin { session: connection.session.clone(), ..Origin::default() };
+    let call = Call { tool, args, caller, cancelled, received, client_roots, on_progress: None, origin };
     Ok(pipeline.call(call).await?.text)
 }
 

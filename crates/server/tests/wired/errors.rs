@@ -2,7 +2,8 @@
 
 use crate::support::{
     self, Fixture, Outcome,
-    admin::{Administered, tool},
+    admin::{Administered, operate, tool},
+    out,
     remote::{Fault, OPEN, published},
     text_of,
     tokens::tokens,
@@ -20,6 +21,14 @@ fn counted(errors: &Value, class: &str) -> Value {
 fn assert_critical(errors: &Value, class: &str) {
     let one = counted(errors, class);
     assert!(one["count"] == 1 && one["critical"] == true, "{errors}");
+}
+
+/// Checks that `logs --class` finds an error, of this session if one is named.
+#[track_caller]
+fn assert_logged(server: &Administered, class: &str, session: Option<&str>) {
+    let logs = server.get(&format!("/logs?class={class}"));
+    let mut records = logs["records"].as_array().expect("a list").iter();
+    assert!(records.any(|one| session.is_none_or(|id| one["session_id"] == id)), "{class} {session:?}: {logs}");
 }
 
 #[test]
@@ -79,6 +88,8 @@ fn protocol_violation_closes_only_its_session() -> Outcome {
     assert!(closed.contains("faulty"), "{closed}");
     let errors = server.get("/errors?window=60");
     assert_critical(&errors, "protocol_violation");
+    let failed = server.get("/sessions?state=error");
+    assert_logged(&server, "protocol_violation", Some(failed["sessions"][0]["id"].as_str().expect("an id")));
     assert!(post(&server.server, &[("Mcp-Session-Id", &other)], &call(1, "git_status", json!({}))).message().is_some());
     Ok(())
 }
@@ -107,6 +118,7 @@ fn security_breach_closes_the_session_and_revokes_handles() {
     let headers = [("Authorization", other.as_str()), ("Mcp-Session-Id", &theirs)];
     wait_for("the end of the session", || post(&server.server, &headers, &call(4, "git_status", json!({}))).status == 404);
     assert_critical(&server.get("/errors?window=60"), "security_breach");
+    assert_logged(&server, "security_breach", Some(&theirs));
     assert!(ask(&own, &all, 1).message().is_some_and(|reply| reply["result"]["isError"] == false), "the owner's session continues");
     let asked = modern(&server.server, &[("Authorization", &other)], call(5, "git_status", json!({"workspace": their_own})));
     let text = text_of(&asked.message().expect("an answer")["result"]);
@@ -136,6 +148,7 @@ fn corrupted_session_state_closes_only_its_session() {
     let ask = |id: &str| post(&server.server, &[("Mcp-Session-Id", id)], &call(1, "git_status", json!({})));
     assert_eq!(ask(&id).status, 404);
     assert_critical(&server.get("/errors?window=60"), "corrupted_session_state");
+    assert_logged(&server, "corrupted_session_state", Some(&id));
     assert!(ask(&other).message().is_some_and(|reply| reply["result"]["isError"] == false));
     assert_eq!(ask(&id).status, 404);
 }
@@ -153,6 +166,7 @@ fn authentication_failed_closes_no_other_session() {
     let refused = ask("Bearer wrong", 1);
     assert!(refused.status == 401 && refused.header("www-authenticate").is_some(), "{refused:?}");
     assert_critical(&server.get("/errors?window=60"), "authentication_failed");
+    assert_logged(&server, "authentication_failed", None);
     assert!(ask(&all, 2).message().is_some_and(|reply| reply["result"]["isError"] == false));
 }
 
@@ -182,6 +196,33 @@ fn recoverable_errors_say_when_to_retry() {
         assert!(answer["class"] == class && answer["recoverable"] == true && answer["retry_after_ms"].is_u64(), "{class}: {result}");
         assert!(counted(&server.get("/errors?window=60"), class)["count"].as_u64() >= Some(1), "{class}");
     }
+}
+
+#[test]
+fn each_error_of_a_session_is_logged_with_class_and_session() {
+    let (fixture, remote) = published();
+    let server = Administered::start(&fixture, &[], &OPEN);
+    let id = session(&server.server, &[]);
+    let ask = |message: Value| drop(post(&server.server, &[("Mcp-Session-Id", &id)], &message));
+    remote.breaks(Fault::Status(503));
+    ask(call(1, "git_fetch", json!({})));
+    remote.breaks(Fault::Status(429));
+    ask(call(2, "git_fetch", json!({})));
+    fixture.git(&["remote", "set-url", "origin", "http://127.0.0.1:1/repo.git"]);
+    ask(call(3, "git_fetch", json!({})));
+    ask(call(4, "git_grep", json!({"pattern": "o", "cursor": "5.0.00000000"})));
+    for class in ["network_timeout", "temporary_resource_unavailable", "rate_limit_exceeded", "transient_validation_error"] {
+        assert_logged(&server, class, Some(&id));
+    }
+    ask(call(5, "git_show", json!({"revision": "nowhere"})));
+    ask(call(6, "git_nope", json!({})));
+    ask(json!({"jsonrpc": "2.0", "id": 7, "method": "no/such"}));
+    ask(json!({"jsonrpc": "2.0", "id": 8, "method": "resources/read", "params": {"uri": "git://repo/commit/nowhere"}}));
+    ask(json!({"jsonrpc": 7}));
+    let logs = server.get(&format!("/logs?class=other&session={id}"));
+    let records = logs["records"].as_array().expect("a list");
+    let logged: Vec<&str> = records.iter().filter_map(|one| one["code"].as_str().or_else(|| one["reason"].as_str())).collect();
+    assert_eq!(logged, ["not_found", "unknown_tool", "unknown_method", "not_found", "malformed_message"], "{logs}");
 }
 
 #[test]
@@ -229,6 +270,15 @@ fn repeatedly_forged_states_close_their_session() {
     let errors = server.get("/errors?window=60");
     assert_critical(&errors, "security_breach");
     assert!(errors["reasons"].to_string().contains("\"forged_state\""), "{errors}");
+    let logs = server.get(&format!("/logs?class=security_breach&session={id}"));
+    let records = logs["records"].as_array().expect("a list");
+    let logged: Vec<&str> = records.iter().filter_map(|one| one["message"].as_str()).collect();
+    assert_eq!(logged, ["repeated security violations, handles revoked", "a session is closed for a fault"]);
+    if support::has_store_of_its_own() {
+        // There is one error of `other`, too: the unknown session. The more severe class is suggested.
+        let suggested = out(&operate(&server, &["errors"]));
+        assert!(suggested.contains("`mcp-server-git logs --class security_breach` shows"), "{suggested}");
+    }
     assert_eq!(server.get(&format!("/sessions/{id}"))["failed"]["class"], "security_breach");
     assert_eq!(post(&server.server, &[("Mcp-Session-Id", &other)], &call(1, "git_status", json!({}))).status, 200);
 }

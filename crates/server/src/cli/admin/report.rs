@@ -55,7 +55,8 @@ pub(super) fn errors(answer: &Errors) -> Shown {
             answer.reasons.iter().map(|one| [plain(&one.reason), plain(one.class), plain(one.count)]),
         );
     }
-    if let Some(most) = seen.iter().max_by_key(|one| one.count) {
+    // `max_by_key` takes the last of equal ones, and the classes begin with the most severe.
+    if let Some(most) = seen.iter().rev().max_by_key(|one| one.count) {
         let _ = writeln!(text, "\n`mcp-server-git logs --class {}` shows the last ones, with tool and session.", most.class);
     }
     text += &above(answer);
