@@ -97,6 +97,7 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
 
     /// Attaches a session, which records messages and requests in flight.
     pub(crate) fn of(mut self, sessions: &Arc<Sessions>, session: &Arc<Session>) -> Self {
+        self.frames.of(&session.id);
         self.session = Some((Arc::clone(sessions), Arc::clone(session)));
         self
     }

@@ -49,12 +49,14 @@ pub struct Frames<R> {
     /// The start of an over-long line that is being skipped.
     overlong: Option<Vec<u8>>,
     mode: Mode,
+    /// For the log.
+    session: Option<String>,
 }
 
 impl<R: AsyncRead + Unpin> Frames<R> {
     /// Reads lines from `reader`.
     pub fn new(reader: R) -> Self {
-        Self { reader, buffer: Vec::new(), start: 0, searched: 0, overlong: None, mode: Mode::Lenient }
+        Self { reader, buffer: Vec::new(), start: 0, searched: 0, overlong: None, mode: Mode::Lenient, session: None }
     }
 
     /// Sets the validation mode.
@@ -62,6 +64,11 @@ impl<R: AsyncRead + Unpin> Frames<R> {
     pub fn checked(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
+    }
+
+    /// Names the session in the log of refused lines.
+    pub(crate) fn of(&mut self, session: &str) {
+        self.session = Some(session.to_owned());
     }
 
     /// The next frame; `None` at the end of the input. Cancel-safe.
@@ -102,7 +109,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             None if line.len() > MAX_FRAME => {
                 refused(id_in(&line[..ID_WINDOW]), ErrorCode::INVALID_REQUEST, format!("the message is longer than {MAX_FRAME} bytes"))
             }
-            None => check(line, self.mode),
+            None => check(line, self.mode, self.session.as_deref()),
         };
         self.start = end + 1;
         self.searched = self.start;
@@ -160,10 +167,11 @@ pub(crate) fn parse(line: &[u8]) -> Frame {
 }
 
 /// Parses one line. Deviations from the protocol are rejected in strict mode and reported otherwise.
-pub(crate) fn check(line: &[u8], mode: Mode) -> Frame {
+/// The session is named in the log.
+pub(crate) fn check(line: &[u8], mode: Mode, session: Option<&str>) -> Frame {
     let frame = checked(line, mode);
     if let Frame::Refused(_, error) = &frame {
-        log(line, !is_crowded(line), error);
+        log(line, !is_crowded(line), error, session);
     }
     frame
 }

@@ -67,13 +67,16 @@ struct Head<'a> {
     kind: Option<&'a RawValue>,
 }
 
-/// Logs why a message is rejected, with its type and keys but never its values. A message over the size limits is not
-/// parsed again.
-pub(crate) fn log(message: &[u8], is_small: bool, error: &ErrorData) {
+/// Logs why a message of a session is rejected, with its type and keys but never its values. A message over the size limits
+/// is not parsed again.
+pub(crate) fn log(message: &[u8], is_small: bool, error: &ErrorData, session: Option<&str>) {
     if !tracing::enabled!(target: TARGET, tracing::Level::INFO) {
         return;
     }
-    let head: Head<'_> = Some(message).filter(|_| is_small).and_then(|message| serde_json::from_slice(message).ok()).unwrap_or_default();
+    // An array would be read as the fields in their order.
+    let is_object = message.trim_ascii_start().starts_with(b"{");
+    let head: Head<'_> =
+        Some(message).filter(|_| is_small && is_object).and_then(|message| serde_json::from_slice(message).ok()).unwrap_or_default();
     let text = |value: &RawValue| serde_json::from_str::<String>(value.get()).ok().map(|name| shown(&name));
     let message_type = head.method.or(head.kind).and_then(text);
     let keys = Some(message).filter(|_| is_small).and_then(keys).unwrap_or_default();
@@ -84,8 +87,20 @@ pub(crate) fn log(message: &[u8], is_small: bool, error: &ErrorData) {
         ErrorCode::INVALID_PARAMS => "invalid_params",
         _ => "other",
     };
+    // Of the answers to refused messages, this one alone quotes the client: its method, which is logged as the type.
+    let reason = if error.code == ErrorCode::INVALID_PARAMS { "invalid `params`" } else { &*error.message };
     let message_id = id_in(message).map(|id| shown(&id.to_string()));
-    tracing::info!(target: TARGET, error_type, message_type, message_id, keys = keys.join(","), bytes = message.len(), "a message was refused");
+    tracing::info!(
+        target: TARGET,
+        error_type,
+        message_type,
+        message_id,
+        session_id = session,
+        reason,
+        keys = keys.join(","),
+        bytes = message.len(),
+        "a message was refused"
+    );
 }
 
 /// A key for display: truncated and escaped.

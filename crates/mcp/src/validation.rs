@@ -27,7 +27,7 @@ pub fn validate(message: &[u8], mode: Mode) -> Verdict {
 pub fn inspect(message: &[u8], mode: Mode) -> (Verdict, Option<Box<RxJsonRpcMessage<RoleServer>>>) {
     let odd = odd(message, mode);
     let refused = |error: String, warnings| (Verdict { error: Some(error), warnings }, None);
-    match (check(message, mode), mode) {
+    match (check(message, mode, None), mode) {
         (Frame::Refused(_, error), _) => refused(error.message.to_string(), if mode == Mode::Lenient { odd } else { Vec::new() }),
         (Frame::Ignored, Mode::Strict) if !odd.is_empty() => refused(odd.join("; "), Vec::new()),
         (Frame::Ignored, _) => refused("the message has no effect: it is empty, or a malformed notification or answer".to_owned(), odd),

@@ -287,7 +287,7 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         }
         parts = again;
     }
-    let message = match check(&bytes, front.options.limits.mode) {
+    let message = match check(&bytes, front.options.limits.mode, session.as_deref()) {
         Frame::Message(message) => *message,
         Frame::Refused(id, error) => {
             match session.as_deref().and_then(|session| front.options.sessions.find(session)) {

@@ -168,10 +168,45 @@ fn invalid_messages_are_logged_by_type_and_keys_never_by_value() {
     assert_eq!(refused["id"], 9, "{refused}");
     let (_, _, logged) = client.end();
     let line = logged.lines().find(|line| line.contains("a message was refused")).unwrap_or_default();
-    for words in ["error_type=\"invalid_request\"", "message_type=\"tools/call\"", "message_id=\"9\"", "params", "odd\\\\nkey"] {
+    for words in [
+        "error_type=\"invalid_request\"",
+        "message_type=\"tools/call\"",
+        "message_id=\"9\"",
+        "session_id=\"stdio-",
+        "reason=\"`jsonrpc` must be",
+        "params",
+        "odd\\\\nkey",
+    ] {
         assert!(line.contains(words), "{words}: {logged}");
     }
     assert!(!logged.contains("s3cret"), "{logged}");
+}
+
+#[test]
+fn refused_messages_are_logged_with_reason_and_session_and_without_values() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_VALIDATION", "strict")]);
+    let id = session(&server.server, &[]);
+    let headers = [("Content-Type", "application/json"), ("Accept", "application/json, text/event-stream"), ("Mcp-Session-Id", &id)];
+    let messages = [
+        (r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": s3cret}"#, "the message is not valid JSON: expected"),
+        (r#"{"jsonrpc": "s3cret", "id": 3, "method": "ping"}"#, "`jsonrpc` must be \"2.0\""),
+        (r#"{"jsonrpc": "2.0", "id": ["s3cret"], "method": "ping"}"#, "`id` must be a string or an integer"),
+        (r#"{"jsonrpc": "2.0", "id": 5, "method": ["s3cret"]}"#, "`method` must be a string"),
+        (r#"{"jsonrpc": "2.0", "id": 6, "method": "ping", "surplus": "s3cret"}"#, "refused in strict mode: /surplus is unknown"),
+        (r#"["s3cret"]"#, "batches are not supported: send one message per line"),
+    ];
+    for (message, _) in messages {
+        assert_eq!(server.server.send("POST", "/mcp", &headers, message.as_bytes()).status, 400, "{message}");
+    }
+    let logs = server.get(&format!("/logs?session={id}"));
+    let records = logs["records"].as_array().expect("a list").iter().filter(|one| one["message"] == "a message was refused");
+    let reasons: Vec<&str> = records.filter_map(|one| one["reason"].as_str()).collect();
+    assert_eq!(reasons.len(), messages.len(), "{logs}");
+    for (reason, (message, expected)) in reasons.iter().zip(messages) {
+        assert!(reason.starts_with(expected), "{message}: {reason}");
+    }
+    assert!(!server.get("/logs").to_string().contains("s3cret"));
 }
 
 #[test]
