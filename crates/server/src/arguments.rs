@@ -23,7 +23,7 @@ pub(crate) fn take_text(args: &mut Map<String, Value>, name: &str) -> Result<Opt
     match args.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(Error::new(Kind::BadInput, format!("invalid arguments: `{name}` must be a string"))),
+        Some(_) => Err(Error::new(Kind::BadInput, format!("invalid arguments: `{name}` must be a string")).loggable()),
     }
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn take_switch(args: &mut Map<String, Value>, name: &str) -> Result<b
     match args.remove(name) {
         None | Some(Value::Null) => Ok(false),
         Some(Value::Bool(value)) => Ok(value),
-        Some(_) => Err(Error::new(Kind::BadInput, format!("invalid arguments: `{name}` must be true or false"))),
+        Some(_) => Err(Error::new(Kind::BadInput, format!("invalid arguments: `{name}` must be true or false")).loggable()),
     }
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn take_switch(args: &mut Map<String, Value>, name: &str) -> Result<b
 pub(crate) fn idempotency_key(args: &mut Map<String, Value>) -> Result<Option<String>, Error> {
     match take_text(args, "idempotency_key")? {
         Some(key) if key.is_empty() || key.len() > MAX_KEY => {
-            Err(Error::new(Kind::BadInput, format!("`idempotency_key` must have 1 to {MAX_KEY} bytes")))
+            Err(Error::new(Kind::BadInput, format!("`idempotency_key` must have 1 to {MAX_KEY} bytes")).loggable())
         }
         key => Ok(key),
     }

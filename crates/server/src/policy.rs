@@ -63,8 +63,10 @@ impl Policy {
         match rule {
             Rule::Allow => Ok(()),
             Rule::Confirm if confirmed => Ok(()),
-            Rule::Confirm => Err(Error::new(Kind::Refused, what).asks()),
-            Rule::Deny => Err(Error::new(Kind::Denied, what).hint(format!("The operator forbids it (`policy.{name}` is \"deny\")."))),
+            Rule::Confirm => Err(Error::new(Kind::Refused, what.to_owned()).asks()),
+            Rule::Deny => {
+                Err(Error::new(Kind::Denied, what.to_owned()).hint(format!("The operator forbids it (`policy.{name}` is \"deny\").")))
+            }
         }
     }
 

@@ -3,12 +3,13 @@
 mod advice;
 mod class;
 mod kind;
+mod reason;
 
 pub(crate) use advice::hint;
 pub use class::{ErrorClass, UnknownClass};
 use guard::Rejected;
 pub use kind::Kind;
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 /// Hint for a read that takes too long.
 const ASK_FOR_LESS: &str = "Ask for less: fewer commits, a path, a range of lines.";
@@ -28,6 +29,8 @@ pub struct Error {
     pub asks: bool,
     #[source]
     source: Option<Box<git::Error>>,
+    /// The message as far as it may be logged: without values of arguments.
+    reason: Option<Cow<'static, str>>,
 }
 
 impl fmt::Display for Error {
@@ -41,9 +44,30 @@ impl fmt::Display for Error {
 }
 
 impl Error {
-    /// Creates an error of `kind`.
-    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, retry_after: None, asks: false, source: None }
+    /// Creates an error of `kind`. A constant message quotes no argument, and may be logged.
+    pub(crate) fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
+        let message = message.into();
+        let reason = if let Cow::Borrowed(text) = message { Some(Cow::Borrowed(text)) } else { None };
+        Self { kind, message: message.into_owned(), hint: None, retry_after: None, asks: false, source: None, reason }
+    }
+
+    /// Marks a message that quotes no values of arguments as one that may be logged.
+    #[must_use]
+    pub(crate) fn loggable(mut self) -> Self {
+        self.reason = Some(self.message.clone().into());
+        self
+    }
+
+    /// Sets what is logged instead of a message that quotes values of arguments.
+    #[must_use]
+    pub(crate) fn logged_as(mut self, reason: impl Into<Cow<'static, str>>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// Why arguments are invalid, for the log.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref().filter(|_| self.kind == Kind::BadInput)
     }
 
     /// New calls are rejected because memory is short.

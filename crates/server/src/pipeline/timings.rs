@@ -161,6 +161,7 @@ impl Timings {
         let error = ended.err();
         let (error_class, code) = (error.map(|error| error.class().name()), error.map(Error::code));
         let cause = error.and_then(std::error::Error::source).and(code);
+        let reason = error.and_then(Error::reason);
         macro_rules! record {
             ($level:ident, $message:literal) => {
                 tracing::$level!(
@@ -172,6 +173,7 @@ impl Timings {
                     error_class,
                     code,
                     cause,
+                    reason,
                     trace_id = trace,
                     queue_ms,
                     lock_ms,

@@ -49,5 +49,5 @@ pub(crate) use choices;
 
 /// An argument that the action needs.
 pub(crate) fn needed<T>(argument: Option<T>, name: &str) -> Result<T, Error> {
-    argument.ok_or_else(|| Error::new(Kind::BadInput, format!("`{name}` is missing")))
+    argument.ok_or_else(|| Error::new(Kind::BadInput, format!("`{name}` is missing")).loggable())
 }

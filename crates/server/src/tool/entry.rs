@@ -167,12 +167,27 @@ pub(crate) fn parse<T: DeserializeOwned + JsonSchema>(mut args: Map<String, Valu
     serde_json::from_value(Value::Object(args)).map_err(|err| {
         let why = err.to_string();
         if let Some(name) = empty.iter().find(|name| why.starts_with(&format!("missing field `{name}`"))) {
-            return Error::new(Kind::BadInput, format!("invalid arguments: `{name}` is empty"));
+            return Error::new(Kind::BadInput, format!("invalid arguments: `{name}` is empty")).loggable();
         }
+        let mistake = mistake(&why);
         let unknown = names.iter().find(|name| why.starts_with(&format!("unknown field `{name}`")));
         let why = unknown.map_or(why, |name| format!("`{name}` is unknown. {}", accepted::<T>()));
-        Error::new(Kind::BadInput, format!("invalid arguments: {why}"))
+        Error::new(Kind::BadInput, format!("invalid arguments: {why}")).logged_as(mistake)
     })
+}
+
+/// An error of the parser without the value that it quotes: between the kind of the mistake and what is expected.
+fn mistake(why: &str) -> String {
+    if why.starts_with("missing field ") {
+        return why.to_owned();
+    }
+    let kinds = ["invalid type", "invalid value", "invalid length", "unknown variant"];
+    let kind = kinds.into_iter().find(|kind| why.starts_with(kind)).zip(why.rsplit_once(", expected "));
+    match kind {
+        Some((kind, (_, expected))) => format!("{kind}, expected {expected}"),
+        None if why.starts_with("unknown field") => "unknown field".to_owned(),
+        None => "invalid arguments".to_owned(),
+    }
 }
 
 /// Lists a tool's arguments for an error.

@@ -189,7 +189,7 @@ fn command(sides: &Sides) -> String {
 }
 
 fn sides(cx: &Context<'_>, args: &Args) -> Result<Sides, Error> {
-    let conflict = |what: &str| Err(Error::new(Kind::BadInput, what.to_owned()).hint("Use `scope`, or `target`, or `base` and `target`."));
+    let conflict = |what: &'static str| Err(Error::new(Kind::BadInput, what).hint("Use `scope`, or `target`, or `base` and `target`."));
     if args.scope.is_some() && (args.target.is_some() || args.base.is_some()) {
         return conflict("`scope` cannot be combined with `target` or `base`");
     }
@@ -200,9 +200,9 @@ fn sides(cx: &Context<'_>, args: &Args) -> Result<Sides, Error> {
         }
         let id = cx.repo.resolve(rev, cx.cancel)?;
         match cx.repo.object(id, cx.cancel)?.kind {
-            ObjectKind::Blob => {
-                Err(Error::new(Kind::BadInput, format!("{rev} is a file")).hint("Compare commits, and name the file in `paths`."))
-            }
+            ObjectKind::Blob => Err(Error::new(Kind::BadInput, format!("{rev} is a file"))
+                .logged_as("a file, not a tree")
+                .hint("Compare commits, and name the file in `paths`.")),
             _ => Ok(id),
         }
     };

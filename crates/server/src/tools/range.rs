@@ -93,6 +93,7 @@ pub(super) fn parse_range(text: &str) -> Result<(u64, u64), Error> {
     match parsed {
         Some((start, end)) if start < end => Ok((start, end)),
         _ => Err(Error::new(Kind::BadInput, format!("`byte_range` is not a range: {text}"))
+            .logged_as("`byte_range` is not a range")
             .hint("Use START-END in bytes, for example 2000-10000.")),
     }
 }

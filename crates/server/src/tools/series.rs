@@ -74,7 +74,9 @@ impl Tool for RangeDiff {
 
 fn range(text: &str) -> Result<Range, Error> {
     let range = Rev::new(text)?.range()?.filter(|range| !range.symmetric);
-    range.ok_or_else(|| Error::new(Kind::BadInput, format!("`{text}` is not a range")).hint("A series is written `BASE..TIP`."))
+    range.ok_or_else(|| {
+        Error::new(Kind::BadInput, format!("`{text}` is not a range")).logged_as("not a range").hint("A series is written `BASE..TIP`.")
+    })
 }
 
 impl Tool for Shortlog {

@@ -86,6 +86,7 @@ fn commit(cx: &Context<'_>, args: &Args, id: ObjectId) -> Result<Reply, Error> {
     let only_files = [("start_line", args.start_line.is_some()), ("end_line", args.end_line.is_some()), ("symbol", args.symbol.is_some())];
     if let Some((name, _)) = only_files.iter().find(|(_, given)| *given) {
         return Err(Error::new(Kind::BadInput, format!("`{name}` is for files, and {} is a commit", args.revision))
+            .logged_as(format!("`{name}` is for files"))
             .hint(format!("Name the file: `revision`: \"{}:PATH\".", args.revision)));
     }
     let query = DiffQuery {
@@ -253,7 +254,8 @@ impl<'a> Lines<'a> {
             self.writer.note(format!("shown up to line {}; {} bytes remain. Next: {next}", self.number - 1, size - self.line_at));
         } else if self.number < self.start && size > 0 {
             let last = self.number - 1;
-            return Err(Error::new(Kind::BadInput, format!("the file has {last} lines, so there is no line {}", self.start)));
+            let why = format!("the file has {last} lines, so there is no line {}", self.start);
+            return Err(Error::new(Kind::BadInput, why).logged_as("a line beyond the end of the file"));
         } else if size == 0 {
             self.writer.say("the file is empty");
         }
@@ -272,7 +274,8 @@ fn bytes(cx: &Context<'_>, range: &str, id: ObjectId, size: u64) -> Result<Reply
     let (start, end) = parse_range(range)?;
     let end = end.min(size);
     if start >= end {
-        return Err(Error::new(Kind::BadInput, format!("the file has {size} bytes, so there is none at offset {start}")));
+        let why = format!("the file has {size} bytes, so there is none at offset {start}");
+        return Err(Error::new(Kind::BadInput, why).logged_as("an offset beyond the end of the file"));
     }
     let mut writer = cx.writer();
     let most = usize::try_from(end - start).unwrap_or(usize::MAX).min(writer.left()).min(64 << 20);

@@ -210,6 +210,33 @@ fn refused_messages_are_logged_with_reason_and_session_and_without_values() {
 }
 
 #[test]
+fn invalid_arguments_are_logged_with_their_mistake_and_without_values() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_VALIDATION", "strict")]);
+    let calls = [
+        ("git_log", json!({"max_count": "s3cret, expected s3cret"}), "invalid type, expected u32"),
+        ("git_log", json!({"s3cret": 1}), "unknown field"),
+        ("git_log", json!({"repo_path": 7}), "invalid arguments: `repo_path` must be a string"),
+        ("git_show", json!({}), "missing field `revision`"),
+        ("git_show", json!({"revision": "-s3cret"}), "cannot be used as a revision: it starts with `-`"),
+        ("git_show", json!({"revision": "HEAD:a.txt", "byte_range": "s3cret"}), "`byte_range` is not a range"),
+        ("git_diff", json!({"scope": "s3cret"}), "unknown variant, expected `unstaged` or `staged`"),
+        ("git_grep", json!({"pattern": "s3cret("}), "the pattern is not a regular expression"),
+        ("git_grep", json!({"pattern": "x", "cursor": "s3cret"}), "`cursor` was not issued by this server"),
+        ("git_add", json!({"files": []}), "`files` is empty"),
+    ];
+    let id = session(&server.server, &[]);
+    for (at, (name, args, _)) in (1..).zip(&calls) {
+        post(&server.server, &[("Mcp-Session-Id", &id)], &call(at, name, args.clone()));
+    }
+    let logs = server.get(&format!("/logs?class=other&session={id}"));
+    let records = logs["records"].as_array().expect("a list");
+    let logged: Vec<&str> = records.iter().filter(|one| one["code"] == "bad_input").filter_map(|one| one["reason"].as_str()).collect();
+    assert_eq!(logged, calls.each_ref().map(|(.., expected)| *expected), "{logs}");
+    assert!(!server.get("/logs").to_string().contains("s3cret"));
+}
+
+#[test]
 fn a_slow_call_is_logged_with_its_timings() {
     let fixture = Fixture::new();
     let hook = "#!/bin/sh\nsleep 2\n";

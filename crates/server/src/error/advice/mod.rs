@@ -9,7 +9,7 @@ mod worktrees;
 
 use crate::{
     config_path,
-    error::{ASK_FOR_LESS, Error, Kind},
+    error::{ASK_FOR_LESS, Error, Kind, reason},
 };
 use operations::IDENTITY;
 use serde_json::json;
@@ -36,7 +36,8 @@ impl Kind {
 impl From<git::Error> for Error {
     fn from(err: git::Error) -> Self {
         let Advice { kind, hint, retry_after, asks } = Advice::on(&err);
-        let error = Self { hint: hint.map(Cow::into_owned), retry_after, asks, ..Self::new(kind, err.to_string()) };
+        let reason = reason::of(&err);
+        let error = Self { hint: hint.map(Cow::into_owned), retry_after, asks, reason, ..Self::new(kind, err.to_string()) };
         error.because(err)
     }
 }
