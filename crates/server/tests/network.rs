@@ -98,7 +98,7 @@ fn a_pull_goes_forward_or_asks_how() {
     push_elsewhere(&remote, "main", "theirs.txt");
     fixture.write("ours.txt", "o\n").commit("ours");
     let apart = client.error("git_pull", &json!({}));
-    assert!(apart.contains("1 commits are only here, 1 only there") && apart.contains("\"rebase\""), "{apart}");
+    assert!(apart.contains("1 commit is only here, 1 only there") && apart.contains("\"rebase\""), "{apart}");
     client.text("git_pull", &json!({"how": "rebase"}));
     assert_eq!(rev(&fixture, "HEAD~1"), remote.git(&["rev-parse", "main"]));
     push_elsewhere(&remote, "main", "more.txt");

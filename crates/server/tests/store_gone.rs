@@ -64,7 +64,7 @@ fn a_sweep_notices_a_deleted_database_and_the_sessions_survive() {
     wait_for("the sweep", || store(&server)["replaced"] == 1);
     assert!(path.exists() && store(&server)["rescued"].as_u64().is_some_and(|rows| rows >= 2), "{}", store(&server));
     let shown = operate(&server, &["status"]);
-    assert!(out(&shown).contains("removed or replaced in use: 1 times"), "{shown:?}");
+    assert!(out(&shown).contains("removed or replaced in use: 1 time,"), "{shown:?}");
     drop(server);
     let server = Administered::start(&fixture, &[], &[]);
     let reply = post(&server.server, &[("Mcp-Session-Id", &id)], &call(2, "git_status", json!({})));

@@ -4,6 +4,7 @@ use super::answers::recovery::{Recovery, Step};
 use crate::{
     caches,
     lifecycle::{grace, phase::Phase},
+    output::counted,
     server::{Component, Server},
 };
 use mcp::sessions::Ending;
@@ -20,9 +21,9 @@ pub(super) async fn emergency(server: &Server) -> Recovery {
         caches::clear(&server.services, None).into_iter().flatten().map(|(name, entries)| format!("{entries} of {name}")).collect();
     steps.push(step("clear caches", true, &cleared.join(", ")));
     let reset = server.breakers.reset_all().len();
-    steps.push(step("reset circuits", true, &format!("{reset} circuits")));
+    steps.push(step("reset circuits", true, &counted(reset, "circuit")));
     let closed = server.sessions.close_every(Ending::Recovery).len();
-    steps.push(step("close sessions", server.sessions.count() <= 1, &format!("{closed} sessions")));
+    steps.push(step("close sessions", server.sessions.count() <= 1, &counted(closed, "session")));
     for component in Component::ALL {
         steps.extend(restart(server, component.name()));
     }

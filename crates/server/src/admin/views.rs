@@ -19,6 +19,7 @@ use crate::{
     caches,
     error::ErrorClass,
     lifecycle::{phase::Phase, settings},
+    output::{self, counted_are},
     pipeline::Held,
     server::{Past, Server},
     telemetry::{
@@ -160,8 +161,7 @@ fn problems(server: &Server) -> Vec<Problem> {
     if let Some(why) = &loaded.failed {
         // The last line of a report names the cause.
         let cause = why.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim();
-        let file =
-            loaded.origin.flags.config.as_ref().map(|file| format!(" --config {}", crate::output::shell_word(file))).unwrap_or_default();
+        let file = loaded.origin.flags.config.as_ref().map(|file| format!(" --config {}", output::shell_word(file))).unwrap_or_default();
         add(true, format!("the configuration was not reloaded: {cause}"), &format!("mcp-server-git config check{file}"));
     }
     drop(loaded);
@@ -170,14 +170,14 @@ fn problems(server: &Server) -> Vec<Problem> {
     let beats = server.task("heartbeat").is_none_or(|task| task.is_running());
     add(!beats, "the heartbeat task does not run".to_owned(), "mcp-server-git recover --component heartbeat");
     let open = server.breakers.list().iter().filter(|circuit| circuit.state == CircuitState::Open).count();
-    add(open > 0, format!("{open} circuits are open"), "mcp-server-git circuits list");
+    add(open > 0, counted_are(open, "circuit") + " open", "mcp-server-git circuits list");
     let burning = server.errors.windows().burning(server.settings().spike_per_minute);
     let names: Vec<&str> = burning.iter().map(|burn| burn.class.name()).collect();
     add(!burning.is_empty(), format!("errors spike: {}", names.join(", ")), "mcp-server-git errors --window 10m");
     let idle = server.sessions.list().iter().filter(|session| session.in_flight == 0 && session.idle >= server.idle_after()).count();
-    add(idle > server.settings().idle_warn, format!("{idle} sessions are idle"), "mcp-server-git sessions reap --idle 30m");
+    add(idle > server.settings().idle_warn, counted_are(idle, "session") + " idle", "mcp-server-git sessions reap --idle 30m");
     let held = server.services.holds.list().len();
-    add(held > 0, format!("{held} calls are held by a breakpoint"), "mcp-server-git debug held");
+    add(held > 0, counted_are(held, "call") + " held by a breakpoint", "mcp-server-git debug held");
     all
 }
 

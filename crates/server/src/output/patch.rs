@@ -1,6 +1,6 @@
 //! A patch within a budget: its stat, then whole files, smallest first if not all fit.
 
-use super::{Cursor, Echo, Field, MAX_LINE, Row, Writer, fingerprint, head_len, word};
+use super::{Cursor, Echo, Field, MAX_LINE, Row, Writer, counted, fingerprint, head_len, word};
 use crate::{error::Error, symbol};
 use git::{FilePatch, Patch, quote};
 use serde_json::{Value, json};
@@ -104,7 +104,7 @@ pub(crate) fn present(patch: &Patch, view: &PatchView<'_>, writer: &mut Writer, 
         let next = view.echo.again(&[("cursor", json!(end.encode(mark)))]);
         let names = names(rest.iter().filter_map(|&at| items[at].file));
         let what = if names.is_empty() { "the rest of the message".to_owned() } else { names };
-        writer.note(format!("not shown yet: {what}; {bytes} bytes. Next: {next}"));
+        writer.note(format!("not shown yet: {what}; {}. Next: {next}", counted(bytes, "byte")));
     }
     Ok(())
 }
@@ -186,7 +186,8 @@ fn partial(item: &Item<'_>, offset: u64, view: &PatchView<'_>, writer: &mut Writ
         let head = writer.bytes(&text[..head_len(text, MAX_LINE)]);
         let rest = item.size - offset - head as u64;
         writer.say(&format!(
-            "the line above continues, {rest} bytes to the end of the file's patch: {}",
+            "the line above continues, {} to the end of the file's patch: {}",
+            counted(rest, "byte"),
             rest_call(item, offset + head as u64, rest, view)
         ));
         return Ok(item.size);
@@ -280,7 +281,7 @@ fn summary(patch: &Patch, view: &PatchView<'_>, writer: &mut Writer) {
         return;
     }
     let (added, removed) = patch.files.iter().fold((0, 0), |(a, r), file| (a + file.added, r + file.removed));
-    writer.say(&format!("{files} file{} changed, +{added} -{removed}", if files == 1 { "" } else { "s" }));
+    writer.say(&format!("{} changed, +{added} -{removed}", counted(files, "file")));
     if files == 1 || view.stat {
         return;
     }
@@ -290,7 +291,7 @@ fn summary(patch: &Patch, view: &PatchView<'_>, writer: &mut Writer) {
         let line = stat_line(file);
         if start.saturating_sub(writer.left()).saturating_add(line.len()) > share {
             let call = view.echo.again(&[("stat", json!(true))]);
-            writer.say(&format!("and {} more files: {call}", files - at));
+            writer.say(&format!("and {}: {call}", counted(files - at, "more file")));
             break;
         }
         writer.say(&line);
@@ -315,7 +316,7 @@ fn stat(patch: &Patch, view: &PatchView<'_>, start: Cursor, mark: u64, writer: &
     let first = usize::try_from(start.item).unwrap_or(usize::MAX);
     writer.list(patch.files.iter().skip(first), stat_row, &view.command, |rest| {
         let next = Cursor { item: (patch.files.len() - rest) as u64, offset: 0 }.encode(mark);
-        format!("{rest} more files. Next: {}", view.echo.again(&[("cursor", json!(next))]))
+        format!("{}. Next: {}", counted(rest, "more file"), view.echo.again(&[("cursor", json!(next))]))
     });
 }
 

@@ -1,7 +1,7 @@
 //! Writes one result within its budget. All tool output passes through here.
 
 use super::{
-    Budget, MAX_LINE, Reply, cut_middle,
+    Budget, MAX_LINE, Reply, counted, cut_middle,
     escape::{self, OWN_LINE},
     field::{Field, whole_escapes},
     head_len, prepared,
@@ -228,7 +228,7 @@ impl Writer {
         loop {
             let at = head_len(&line[..body.max(1)], head);
             let (shown, redacted) = prepared(&line[..at], Origin::Content);
-            let note = self.own(&format!("the line above continues for {} bytes{}", all.saturating_sub(at), rest(at)), true);
+            let note = self.own(&format!("the line above continues for {}{}", counted(all.saturating_sub(at), "byte"), rest(at)), true);
             if shown.len() + note.len() <= self.left() || self.count == 0 && head <= LEAST {
                 self.text.push_str(&shown);
                 self.text.push_str(&note);

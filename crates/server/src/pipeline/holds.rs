@@ -1,7 +1,7 @@
 //! Breakpoints: the calls held before they start, so that an operator can inspect the server.
 
 use super::{Call, Origin};
-use crate::{config::Breakpoint, error::Error};
+use crate::{config::Breakpoint, error::Error, output::counted};
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use std::{
@@ -151,7 +151,7 @@ fn shape(value: &Value) -> String {
         Value::Null => "null".to_owned(),
         Value::Bool(_) => "boolean".to_owned(),
         Value::Number(_) => "number".to_owned(),
-        Value::String(text) => format!("text of {} bytes", text.len()),
+        Value::String(text) => format!("text of {}", counted(text.len(), "byte")),
         Value::Array(items) => format!("list of {}", items.len()),
         Value::Object(fields) => format!("object of {}", fields.len()),
     }

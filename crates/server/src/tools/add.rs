@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Writer, word},
+    output::{Field, Reply, Writer, counted, word},
     tool::{Context, Effect, Entry, Tool, Toolset, choices},
     tools::{change, hooks, range::not_compared},
 };
@@ -85,7 +85,7 @@ impl Tool for Add {
                 HunkAction::Unstage => "unstaged",
                 HunkAction::Discard => "discarded",
             };
-            writer.say(&format!("{} hunks {word}", hunks.len()));
+            writer.say(&format!("{} {word}", counted(hunks.len(), "hunk")));
             if action == HunkAction::Discard {
                 writer.note(format!("to restore them: {}", cx.echo.other("git_undo", &[])));
             }
@@ -129,7 +129,7 @@ fn list(cx: &Context<'_>, hunks: &[Hunk], action: HunkAction, writer: &mut Write
             rest.dedup();
             let (next, count) = cx.echo.some(&[], "files", &rest);
             let others = if count < rest.len() {
-                format!("; then the other {} files listed by git_status", rest.len() - count)
+                format!("; then the other {} listed by git_status", counted(rest.len() - count, "file"))
             } else {
                 String::new()
             };
@@ -140,7 +140,7 @@ fn list(cx: &Context<'_>, hunks: &[Hunk], action: HunkAction, writer: &mut Write
         let used = writer.pieces(&hunk.text);
         if used < hunk.text.len() {
             let all = cx.echo.other("git_diff", &[("paths", json!([hunk.path.to_string()])), ("scope", json!(scope(action)))]);
-            writer.say(&format!("the hunk above has {} more bytes: {all}", hunk.text.len() - used));
+            writer.say(&format!("the hunk above has {}: {all}", counted(hunk.text.len() - used, "more byte")));
         }
     }
 }

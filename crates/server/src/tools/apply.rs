@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply},
+    output::{Field, Reply, counted},
     tool::{Context, Effect, Entry, Tool, Toolset},
     tools::change,
 };
@@ -69,7 +69,7 @@ impl Tool for Apply {
             if args.three_way {
                 return Err(Error::new(Kind::BadInput, "`check` cannot be combined with `three_way`"));
             }
-            writer.say(&format!("the patch applies: {} files", touched.len()));
+            writer.say(&format!("the patch applies: {}", counted(touched.len(), "file")));
             return Ok(writer.finish());
         }
         if !args.cached {
@@ -77,11 +77,11 @@ impl Tool for Apply {
             cx.overwrites(&touched)?;
         }
         let done = cx.repo.apply(&patch, &ApplyRequest { check: false, ..trial }, cx.cancel)?;
-        writer.say(&format!("applied to {} files", done.len()));
+        writer.say(&format!("applied to {}", counted(done.len(), "file")));
         let listed = done.iter().take(MAX_PATHS);
         let shown = writer.rows(listed, |path, row| row.field(Field::Path, "path", path.as_bytes()), |_, _| "the patch".to_owned());
         if shown < done.len() {
-            writer.say(&format!("and {} more paths of the patch", done.len() - shown));
+            writer.say(&format!("and {} of the patch", counted(done.len() - shown, "more path")));
         }
         change::staged(cx, &mut writer)?;
         Ok(writer.finish())

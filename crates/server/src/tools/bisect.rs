@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Writer, word},
+    output::{Field, Reply, Writer, counted, word},
     tool::{Context, Effect, Entry, Tool, Toolset, actions},
     tools::hooks::{self, Before},
 };
@@ -101,7 +101,8 @@ fn show(cx: &Context<'_>, search: Search, writer: &mut Writer) -> Result<(), Err
     match search {
         Search::Waiting => writer.say(&format!("waiting for a {bad_word} or a {good_word} commit")),
         Search::At { next, left, steps } => {
-            writer.say(&format!("{next} is checked out: {left} candidate commits left, about {steps} more tests"));
+            let (left, steps) = (counted(left, "candidate commit"), counted(steps, "more test"));
+            writer.say(&format!("{next} is checked out: {left} left, about {steps}"));
             let [good, bad] = ["good", "bad"].map(|verdict| cx.echo.other("git_bisect", &[("action", json!(verdict))]));
             writer.note(format!("test it, then: {good} or {bad}; `skip` if it cannot be tested"));
         }

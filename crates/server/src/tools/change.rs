@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     journal::Record,
-    output::{Field, Reply, Writer, word},
+    output::{Field, Reply, Writer, counted, counted_are, word},
     tool::Context,
     tools::hooks,
 };
@@ -61,7 +61,7 @@ pub(super) fn moving_from(
             };
             if let Ok((patch, _)) = cx.repo.diff(&query, cx.cancel) {
                 let (added, removed) = patch.files.iter().fold((0, 0), |(a, r), file| (a + file.added, r + file.removed));
-                writer.say(&format!("{} files changed, +{added} -{removed}", patch.files.len()));
+                writer.say(&format!("{} changed, +{added} -{removed}", counted(patch.files.len(), "file")));
             }
             if is_over && can_be_undone {
                 writer.note(format!("to undo: {}", cx.echo.other("git_undo", &[])));
@@ -98,8 +98,7 @@ pub(super) fn staged(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error>
     let (_, staged) = cx.repo.staged(cx.cancel)?;
     match staged.len() {
         0 => writer.say("nothing is staged"),
-        1 => writer.say("1 path is staged:"),
-        n => writer.say(&format!("{n} paths are staged:")),
+        n => writer.say(&format!("{} staged:", counted_are(n, "path"))),
     }
     let shown = writer.rows(
         staged.iter().take(MAX_PATHS),
@@ -131,7 +130,7 @@ pub(super) fn state(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> 
         (None, Some(commit)) => format!("HEAD is detached at {}", commit.to_hex_with_len(12)),
         (None, None) => "HEAD is unborn".to_owned(),
     };
-    let rest = if staged.is_empty() { "nothing is staged".to_owned() } else { format!("{} paths are staged", staged.len()) };
+    let rest = if staged.is_empty() { "nothing is staged".to_owned() } else { counted_are(staged.len(), "path") + " staged" };
     writer.say(&format!("{at}; {rest}"));
     if let Some(operation) = cx.repo.progress() {
         writer.say(&format!("a {operation} is in progress"));

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{Budget, Field, Reply, Writer, word},
+    output::{Budget, Field, Reply, Writer, counted, word},
     tool::{Anywhere, Entry, Scope, parse},
     tools::hooks,
 };
@@ -62,7 +62,11 @@ fn run(cx: &Anywhere<'_>, args: Map<String, Value>) -> Result<Reply, Error> {
             let head = word(Field::Ref, head, "git_ls_remote");
             writer.say(&format!("cloned to {shown}; nothing is checked out: the remote's HEAD names `{head}`, a branch it does not have"));
             let calls: Vec<String> = has.iter().take(MAX_CALLS).map(|name| checkout(path, name)).collect();
-            let more = if has.len() > calls.len() { format!("; it has {} more branches", has.len() - calls.len()) } else { String::new() };
+            let more = if has.len() > calls.len() {
+                format!("; it has {}", counted(has.len() - calls.len(), "more branch"))
+            } else {
+                String::new()
+            };
             writer.note(format!("next: {}{more}", calls.join(" or ")));
         }
     }

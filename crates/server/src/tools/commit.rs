@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{self, Field, Reply, Writer, word},
+    output::{self, Field, Reply, Writer, counted, word},
     tool::{Context, Effect, Entry, Tool, Toolset},
     tools::{
         change,
@@ -113,8 +113,7 @@ fn summarize(cx: &Context<'_>, made: &Committed, writer: &mut Writer) -> Result<
     };
     let (patch, _) = cx.repo.diff(&query, cx.cancel)?;
     let (added, removed) = patch.files.iter().fold((0, 0), |(a, r), file| (a + file.added, r + file.removed));
-    let files = patch.files.len();
-    writer.say(&format!("{}: {files} file{} changed, +{added} -{removed}", subject(cx, &made.id)?, if files == 1 { "" } else { "s" }));
+    writer.say(&format!("{}: {} changed, +{added} -{removed}", subject(cx, &made.id)?, counted(patch.files.len(), "file")));
     change::state(cx, writer)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Writer, word},
+    output::{Field, Reply, Writer, counted, word},
     tool::{Context, Effect, Entry, Tool, choices},
     tools::change,
 };
@@ -63,7 +63,7 @@ impl Tool for Conflicts {
                 writer.note(format!("only the submodule's commit is recorded. To check out its files: {update}"));
             }
             if kept.len() > MAX_KEPT {
-                writer.note(format!("previous content of {} more files: see `git fsck --lost-found`", kept.len() - MAX_KEPT));
+                writer.note(format!("previous content of {}: see `git fsck --lost-found`", counted(kept.len() - MAX_KEPT, "more file")));
             }
             for (path, id) in kept.into_iter().take(MAX_KEPT) {
                 let shown = cx.echo.other("git_show", &[("revision", json!(id.to_string()))]);
@@ -90,7 +90,7 @@ impl Tool for Conflicts {
                 } else {
                     String::new()
                 };
-                writer.note(format!("{} more paths{others}. Next: {next}", rest.len()));
+                writer.note(format!("{}{others}. Next: {next}", counted(rest.len(), "more path")));
                 break;
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Row, Writer, word},
+    output::{Field, Reply, Row, Writer, counted, counted_are, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset},
     tools::{change, misdirected::explained},
 };
@@ -72,7 +72,8 @@ impl Tool for Fetch {
         let ends = if args.depth == Some(0) { cx.repo.boundary()?.len() } else { 0 };
         if ends > 0 {
             let remote = word(Field::Name, fetched.place.as_str(), "git_remote_list");
-            writer.say(&format!("history still ends at {ends} commits: {remote} itself is shallow, and has no more"));
+            let ends = counted(ends, "commit");
+            writer.say(&format!("history still ends at {ends}: {remote} itself is shallow, and has no more"));
         }
         Ok(writer.finish())
     }
@@ -113,7 +114,7 @@ impl Tool for Pull {
             if ahead > 0 && args.how == How::Ff {
                 return Err(Error::new(
                     Kind::Refused,
-                    format!("the branch and the remote's have diverged: {ahead} commits are only here, {behind} only there"),
+                    format!("the branch and the remote's have diverged: {} only here, {behind} only there", counted_are(ahead, "commit")),
                 )
                 .hint("Repeat the call with `how`: \"rebase\" or \"merge\". The remote's commits are fetched; nothing else has changed."));
             }
@@ -166,12 +167,14 @@ fn report(cx: &Context<'_>, fetched: &Fetched, writer: &mut Writer) {
     writer.say(&match moved.len() {
         0 if fetched.depth.is_some() => format!("fetched from {remote}: no reference moved"),
         0 => format!("fetched from {remote}: nothing new"),
-        n => format!("fetched from {remote}: {n} references moved"),
+        n => format!("fetched from {remote}: {} moved", counted(n, "reference")),
     });
     match fetched.depth {
         Some((_, 0)) => writer.say("the history is complete now"),
-        Some((true, ends)) => writer.say(&format!("history is deeper now, and ends at {ends} commits")),
-        Some((false, ends)) => writer.say(&format!("history is shallow now: it ends at {ends} commits, and earlier ones are missing")),
+        Some((true, ends)) => writer.say(&format!("history is deeper now, and ends at {}", counted(ends, "commit"))),
+        Some((false, ends)) => {
+            writer.say(&format!("history is shallow now: it ends at {}, and earlier ones are missing", counted(ends, "commit")));
+        }
         None => {}
     }
     let shown = writer.rows(moved.iter().copied().take(MAX_LISTED), moved_to, |_, _| "`git for-each-ref`".to_owned());

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Writer, word},
+    output::{Field, Reply, Writer, counted, word},
     tool::{Context, Effect, Entry, PolicyAction, Tool, Toolset},
     tools::change,
 };
@@ -85,7 +85,7 @@ impl Tool for Rm {
         }
         let removed = cx.repo.rm(&paths, args.cached, args.recursive, args.force || cx.confirmed, cx.cancel)?;
         let mut writer = cx.writer();
-        writer.say(&format!("{} files removed{}", removed.len(), if args.cached { " from the index only" } else { "" }));
+        writer.say(&format!("{} removed{}", counted(removed.len(), "file"), if args.cached { " from the index only" } else { "" }));
         change::staged(cx, &mut writer)?;
         let undo = cx.echo.other("git_undo", &[]);
         writer.note(match modules.as_slice() {

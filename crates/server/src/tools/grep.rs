@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Cursor, Echo, Reply, fingerprint},
+    output::{Cursor, Echo, Reply, counted, fingerprint},
     tool::{Context, Effect, Entry, Tool},
 };
 use git::{GrepQuery, RelPath, Rev};
@@ -83,7 +83,8 @@ impl Tool for Grep {
             writer.say("no matches");
         }
         if summary.too_large > 0 {
-            writer.note(format!("{} files over 8 MiB were not searched", summary.too_large));
+            let were = if summary.too_large == 1 { "was" } else { "were" };
+            writer.note(format!("{} over 8 MiB {were} not searched", counted(summary.too_large, "file")));
         }
         Ok(writer.finish())
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{Field, Reply, word},
+    output::{Field, Reply, counted, word},
     tool::{Context, Effect, Entry, Tool, Toolset},
 };
 use git::Rev;
@@ -47,8 +47,7 @@ impl Tool for MergePreview {
         let mut writer = cx.writer();
         match preview.conflicts.len() {
             0 => writer.say("it would merge without conflicts"),
-            1 => writer.say("it would conflict in 1 path:"),
-            n => writer.say(&format!("it would conflict in {n} paths:")),
+            n => writer.say(&format!("it would conflict in {}:", counted(n, "path"))),
         }
         let command = command(&into, &source);
         writer.list(&preview.conflicts, |path, row| row.field(Field::Path, "path", path), &command, |rest| format!("and {rest} more"));
@@ -56,7 +55,7 @@ impl Tool for MergePreview {
             writer.say("git says:");
             let used = writer.pieces(&preview.messages);
             if used < preview.messages.len() {
-                writer.note(format!("{} more bytes: {command}", preview.messages.len() - used));
+                writer.note(format!("{}: {command}", counted(preview.messages.len() - used, "more byte")));
             }
         }
         let merge = cx.echo.other("git_merge", &[("source_branch", json!(source.as_str()))]);

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::Reply,
+    output::{Reply, counted},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset, actions, needed},
     tools::change,
 };
@@ -48,7 +48,8 @@ impl Tool for Notes {
         match args.action {
             Action::List => {
                 let noted = cx.repo.noted(cx.cancel)?;
-                writer.say(&format!("{} objects have a note", noted.len()));
+                let have = if noted.len() == 1 { "has" } else { "have" };
+                writer.say(&format!("{} {have} a note", counted(noted.len(), "object")));
                 writer.list(noted, |id, row| row.id(id), "", |rest| format!("{rest} more in `git notes list`"));
             }
             Action::Show => match cx.repo.note(&rev, cx.cancel)? {
@@ -57,7 +58,7 @@ impl Tool for Notes {
                     if used < note.size {
                         let range = json!(format!("{used}-{}", note.size));
                         let next = cx.echo.other("git_show", &[("revision", json!(note.id.to_string())), ("byte_range", range)]);
-                        writer.note(format!("{} more bytes. Next: {next}", note.size - used));
+                        writer.note(format!("{}. Next: {next}", counted(note.size - used, "more byte")));
                     }
                 }
                 None => writer.say("there is no note on it"),

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, word},
+    output::{Field, Reply, counted, word},
     tool::{Context, Effect, Entry, PolicyAction, Scope, Tool, Toolset},
     tools::{
         fetch::{moved_to, remote_word},
@@ -98,7 +98,7 @@ impl Tool for Push {
         let moved = pushed.updates.iter().filter(|update| update.sign != '=').count();
         writer.say(&match moved {
             0 => format!("{name} is up to date"),
-            n => format!("pushed to {name}: {n} references moved"),
+            n => format!("pushed to {name}: {} moved", counted(n, "reference")),
         });
         writer.list(&pushed.updates, moved_to, "git_ls_remote", |rest| format!("and {rest} more listed by git_ls_remote"));
         if !pushed.said.is_empty() {

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Writer, credentials, word},
+    output::{Field, Reply, Writer, counted, credentials, word},
     tool::Context,
 };
 use git::{FilePatch, Keep, NotCompared, RelPath, Unseen};
@@ -31,7 +31,7 @@ pub(super) fn not_compared(cx: &Context<'_>, left: &[NotCompared], writer: &mut 
         writer.note(format!("not compared: changes inside submodule {path}: {}", word(Field::Value, why, "git_status there")));
     }
     if modules.len() > MAX_NAMED {
-        writer.note(format!("not compared: changes inside {} more submodules", modules.len() - MAX_NAMED));
+        writer.note(format!("not compared: changes inside {}", counted(modules.len() - MAX_NAMED, "more submodule")));
     }
     if filtered.is_empty() {
         return;
@@ -82,7 +82,8 @@ pub(super) fn byte_range(cx: &Context<'_>, range: &str, read: &mut dyn FnMut(Kee
     let shown = slice(&file.text, before, before + wanted, &mut writer);
     let (from, stop) = (start + shown as u64, end.min(file.size));
     if from < stop {
-        writer.note(format!("{} more bytes. Next: {}", stop - from, cx.echo.again(&[("byte_range", format!("{from}-{stop}").into())])));
+        let rest = counted(stop - from, "more byte");
+        writer.note(format!("{rest}. Next: {}", cx.echo.again(&[("byte_range", format!("{from}-{stop}").into())])));
     }
     Ok(writer.finish())
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{Field, Reply, Writer, word},
+    output::{Field, Reply, Writer, counted, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset},
 };
 use git::{Remote, RemoteName};
@@ -97,7 +97,7 @@ fn show(remotes: &[Remote], writer: &mut Writer) {
         &all,
         |(name, url, what), row| row.field(Field::Value, "name", name).put(" ").field(Field::Url, "url", url).put(what),
         "`git remote --verbose`",
-        |rest| format!("{rest} more URLs in `git remote --verbose`; git_remote_get_url shows those of one remote"),
+        |rest| format!("{} in `git remote --verbose`; git_remote_get_url shows those of one remote", counted(rest, "more URL")),
     );
 }
 

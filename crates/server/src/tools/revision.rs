@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply},
+    output::{Field, Reply, counted_are},
     tool::{Context, Effect, Entry, Tool, Toolset},
 };
 use git::Rev;
@@ -107,7 +107,7 @@ impl Tool for MergeBase {
         }
         writer.list(bases, |base, row| row.id(base), "", |rest| format!("and {rest} more, which `git merge-base --all` lists"));
         let (ahead, behind) = cx.repo.ahead_behind(one, other, cx.cancel)?;
-        writer.say(&format!("{ahead} commits are only in `one`, {behind} only in `other`"));
+        writer.say(&format!("{} only in `one`, {behind} only in `other`", counted_are(ahead, "commit")));
         if cx.repo.is_cut_off(&Rev::new(format!("{one}...{other}"))?, cx.cancel)? {
             cx.note_shallow(&mut writer, "commits are missing, so the merge base may be wrong");
         }

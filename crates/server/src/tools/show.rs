@@ -3,7 +3,7 @@
 use crate::{
     error::{Error, Kind},
     output::{
-        Field, MAX_LINE, Reply, Writer, head_len,
+        Field, MAX_LINE, Reply, Writer, counted, head_len,
         patch::{self, PatchView},
     },
     symbol,
@@ -132,7 +132,8 @@ fn directory(cx: &Context<'_>, args: &Args, id: ObjectId) -> Result<Reply, Error
     let whole = |_, _: &str| format!("`git ls-tree --name-only -z {id}`");
     let at = before + writer.rows(names.iter().take(end).skip(before), |name, row| row.field(Field::Path, "name", name), whole);
     if at < end {
-        writer.note(format!("{} more names. Next: {}", names.len() - at, cx.echo.again(&[("start_line", json!(at + 1))])));
+        let rest = counted(names.len() - at, "more name");
+        writer.note(format!("{rest}. Next: {}", cx.echo.again(&[("start_line", json!(at + 1))])));
     }
     if names.is_empty() {
         writer.say("the directory is empty");
@@ -163,7 +164,8 @@ fn file(cx: &Context<'_>, args: &Args, id: ObjectId, size: u64) -> Result<Reply,
     })?;
     if binary {
         let mut writer = cx.writer();
-        writer.say(&format!("a binary file of {size} bytes: {}", cx.echo.again(&[("byte_range", json!(format!("0-{size}")))])));
+        let shown = counted(size, "byte");
+        writer.say(&format!("a binary file of {shown}: {}", cx.echo.again(&[("byte_range", json!(format!("0-{size}")))])));
         return Ok(writer.finish());
     }
     lines.finish(size)
@@ -240,8 +242,8 @@ impl<'a> Lines<'a> {
         if self.cut {
             let head = self.writer.bytes(&self.line[..head_len(&self.line, MAX_LINE)]);
             let from = self.line_at + head as u64;
-            let note =
-                format!("the line above continues; {} bytes to the end of the file: {}", size - from, rest_of_line(self.cx, from, size));
+            let rest = counted(size - from, "byte");
+            let note = format!("the line above continues; {rest} to the end of the file: {}", rest_of_line(self.cx, from, size));
             self.writer.say(&note);
             return Ok(self.writer.finish());
         }
@@ -251,10 +253,11 @@ impl<'a> Lines<'a> {
         }
         if self.stopped {
             let next = self.cx.echo.again(&[("start_line", json!(self.number)), ("symbol", Value::Null), ("end_line", json!(self.end))]);
-            self.writer.note(format!("shown up to line {}; {} bytes remain. Next: {next}", self.number - 1, size - self.line_at));
+            let rest = size - self.line_at;
+            let remain = if rest == 1 { "remains" } else { "remain" };
+            self.writer.note(format!("shown up to line {}; {} {remain}. Next: {next}", self.number - 1, counted(rest, "byte")));
         } else if self.number < self.start && size > 0 {
-            let last = self.number - 1;
-            let why = format!("the file has {last} lines, so there is no line {}", self.start);
+            let why = format!("the file has {}, so there is no line {}", counted(self.number - 1, "line"), self.start);
             return Err(Error::new(Kind::BadInput, why).logged_as("a line beyond the end of the file"));
         } else if size == 0 {
             self.writer.say("the file is empty");
@@ -274,7 +277,7 @@ fn bytes(cx: &Context<'_>, range: &str, id: ObjectId, size: u64) -> Result<Reply
     let (start, end) = parse_range(range)?;
     let end = end.min(size);
     if start >= end {
-        let why = format!("the file has {size} bytes, so there is none at offset {start}");
+        let why = format!("the file has {}, so there is none at offset {start}", counted(size, "byte"));
         return Err(Error::new(Kind::BadInput, why).logged_as("an offset beyond the end of the file"));
     }
     let mut writer = cx.writer();
@@ -295,7 +298,7 @@ fn bytes(cx: &Context<'_>, range: &str, id: ObjectId, size: u64) -> Result<Reply
     let shown = slice(&kept, before, wanted, &mut writer) as u64;
     if start + shown < end {
         let next = cx.echo.again(&[("byte_range", json!(format!("{}-{end}", start + shown)))]);
-        writer.note(format!("{} more bytes. Next: {next}", end - start - shown));
+        writer.note(format!("{}. Next: {next}", counted(end - start - shown, "more byte")));
     }
     Ok(writer.finish())
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply},
+    output::{Field, Reply, counted},
     tool::{Context, Effect, Entry, Tool, Toolset, actions},
 };
 use git::{Reach, Sparse};
@@ -59,7 +59,7 @@ impl Tool for SparseCheckout {
         match cx.repo.sparse_folders(cx.cancel)? {
             None => writer.say("the whole repository is in the working tree"),
             Some(folders) => {
-                writer.say(&format!("files at the top and {} folders are in the working tree", folders.len()));
+                writer.say(&format!("files at the top and {} are in the working tree", counted(folders.len(), "folder")));
                 writer.list(
                     &folders,
                     |folder, row| row.field(Field::Path, "folder", folder),

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Writer, word},
+    output::{Field, Reply, Writer, counted, word},
     tool::{Context, Effect, Entry, Scope, Tool, actions, needed},
     tools::change,
 };
@@ -111,7 +111,7 @@ fn list(cx: &Context<'_>, writer: &mut Writer) -> Result<(), Error> {
         &stashes,
         |stash, row| row.put("stash@{").number(stash.number).put("} ").field(Field::Subject, "subject", &stash.subject),
         LISTED,
-        |rest| format!("{rest} more entries in {LISTED}"),
+        |rest| format!("{} in {LISTED}", counted(rest, "more entry")),
     );
     Ok(())
 }

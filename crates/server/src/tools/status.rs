@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{Cursor, Field, Reply, Row, Writer, fingerprint},
+    output::{Cursor, Field, Reply, Row, Writer, counted_are, fingerprint},
     tool::{Context, Effect, Entry, Tool, Toolset},
     tools::range::not_compared,
 };
@@ -100,7 +100,7 @@ fn notes(cx: &Context<'_>, status: &Status, writer: &mut Writer) -> Result<(), E
         writer.note("more paths exist than are listed: add them to .gitignore, or search with git_grep");
     }
     let conflicts = status.entries.iter().filter(|entry| entry.is_unmerged()).count();
-    let paths = if conflicts == 1 { "1 path is".to_owned() } else { format!("{conflicts} paths are") };
+    let paths = counted_are(conflicts, "path");
     match (status.in_progress.as_deref(), conflicts) {
         (None, 0) => {}
         (None, _) => writer.note(format!(

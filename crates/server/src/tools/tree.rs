@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Row, word},
+    output::{Field, Reply, Row, counted, word},
     tool::{Context, Effect, Entry, Tool, Toolset},
 };
 use git::{ObjectKind, Rev, TreeEntry};
@@ -99,11 +99,11 @@ impl Tool for CatFile {
         let mut writer = cx.writer();
         match object.kind {
             ObjectKind::Blob => {
-                writer.say(&format!("{id} is a blob of {} bytes", object.size));
+                writer.say(&format!("{id} is a blob of {}", counted(object.size, "byte")));
                 writer.note(format!("its content: {}", cx.echo.other("git_show", &[("revision", json!(id.to_string()))])));
             }
             ObjectKind::Tree => {
-                writer.say(&format!("{id} is a tree of {} bytes", object.size));
+                writer.say(&format!("{id} is a tree of {}", counted(object.size, "byte")));
                 writer.note(format!("its entries: {}", cx.echo.other("git_ls_tree", &[("revision", json!(id.to_string()))])));
             }
             kind @ (ObjectKind::Commit | ObjectKind::Tag) => {
@@ -113,7 +113,8 @@ impl Tool for CatFile {
                 let used = writer.pieces(&text) as u64;
                 if used < object.size {
                     let more = cx.echo.other("git_show", &[("revision", json!(id.to_string()))]);
-                    writer.note(format!("{} more bytes: {more} shows it in pages, `git cat-file {name} {id}` raw", object.size - used));
+                    let rest = counted(object.size - used, "more byte");
+                    writer.note(format!("{rest}: {more} shows it in pages, `git cat-file {name} {id}` raw"));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Writer, word},
+    output::{Field, Reply, Writer, counted, word},
     tool::{Context, Effect, Entry, Scope, Tool},
     tools::change,
 };
@@ -54,16 +54,16 @@ impl Tool for Undo {
                 format!("HEAD moved from {} to {}", short(before), short(after))
             };
             writer.say(&format!(
-                "the last change is {}, {} seconds ago: {moved}",
+                "the last change is {}, {} ago: {moved}",
                 word(Field::Name, &past.tool, HISTORY),
-                past.age.as_secs()
+                counted(past.age.as_secs(), "second")
             ));
             if !is_own {
                 writer.say(&format!("it was made by {}, not by you", word(Field::Name, owner, HISTORY)));
             }
             for (at, reference) in past.change.moved.iter().enumerate() {
                 if at == MAX_MOVED {
-                    writer.say(&format!("and {} more references moved", past.change.moved.len() - at));
+                    writer.say(&format!("and {} moved", counted(past.change.moved.len() - at, "more reference")));
                     break;
                 }
                 let name = word(Field::Ref, &reference.name, HISTORY);

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    output::{Field, Reply, word},
+    output::{Field, Reply, counted, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset, actions, needed},
     tools::{hooks, worktree},
 };
@@ -85,7 +85,7 @@ impl Tool for Workspace {
                 let days = cx.services.workspaces.ttl().as_secs().div_ceil(86_400);
                 hooks::after(hook.as_ref(), "the workspace is open", &mut writer);
                 worktree::note_absent_submodules(cx, &made, &mut writer)?;
-                writer.note(format!("it closes after {days} days without use, unless work would be lost"));
+                writer.note(format!("it closes after {} without use, unless work would be lost", counted(days, "day")));
             }
             Action::Close => {
                 let handle = needed(args.handle, "handle")?;

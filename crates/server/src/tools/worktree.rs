@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Kind},
-    output::{Field, Reply, Row, Writer, word},
+    output::{Field, Reply, Row, Writer, counted, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset, actions, needed},
     tools::hooks,
 };
@@ -100,7 +100,7 @@ impl Tool for WorktreeTool {
             }
             Action::Prune => {
                 let gone = cx.repo.prune_worktrees(cx.cancel)?;
-                writer.say(&format!("pruned {} worktrees whose folders are gone", gone.len()));
+                writer.say(&format!("pruned {} whose folder is gone", counted(gone.len(), "worktree")));
                 writer.list(
                     &gone,
                     |path, row| row.field(Field::Path, "path", path.as_os_str().as_encoded_bytes()),

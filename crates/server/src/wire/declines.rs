@@ -3,6 +3,7 @@
 
 use crate::{
     error::{Error, Kind},
+    output::counted,
     tool::Entry,
 };
 use parking_lot::{Mutex, MutexGuard};
@@ -95,10 +96,7 @@ pub(super) fn before(left: Duration) -> Error {
 }
 
 fn spelled(time: Duration) -> String {
-    match time.as_secs().div_ceil(60) {
-        1 => "1 minute".to_owned(),
-        minutes => format!("{minutes} minutes"),
-    }
+    counted(time.as_secs().div_ceil(60), "minute")
 }
 
 #[cfg(test)]

@@ -256,12 +256,6 @@ pub(crate) const ROWS: &[Row] = &[
             answered(&mut client, &json!({"mode": "hard", "target": "HEAD"}), &json!({"action": "accept", "content": {"confirm": true}}));
         assert!(done["isError"] != true && !is_edited(&fixture), "{done}");
     }),
-    followed("wire/declines.rs", "{minutes} minutes", |it| {
-        let fixture = edited();
-        let mut client = older(&fixture, &asks(), &[]);
-        let declined = answered(&mut client, &json!({"mode": "hard"}), &json!({"action": "decline"}));
-        assert!(it.read(&text_of(&declined))[0].ends_with("10"), "{declined}");
-    }),
     followed("wire/resources.rs", "Read it in parts: git_show", |it| {
         let (fixture, other) = (Fixture::new(), Fixture::new());
         fixture.write("long", "0123456789abcdef\n".repeat(100_000)).commit("long");

@@ -197,6 +197,6 @@ fn a_depth_of_0_fetches_all_history() {
     shell(&remote.path(), "git clone -q --bare --depth=2 file://$PWD ../short.git");
     shell(&root, &format!("git clone -q '{}' short", remote.url().replace("repo.git", "short.git")));
     let text = client.text("git_fetch", &json!({"repo_path": root.join("short"), "depth": 0}));
-    assert!(text.contains("history still ends at 1 commits: origin itself is shallow"), "{text}");
+    assert!(text.contains("history still ends at 1 commit: origin itself is shallow"), "{text}");
     assert!(!client.text("git_fetch", &json!({"repo_path": root.join("clone-2"), "depth": 0})).contains("still ends"));
 }

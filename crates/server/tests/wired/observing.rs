@@ -189,7 +189,7 @@ fn memory_is_watched_trimmed_and_limited() {
     assert!(memory["allocated"].as_u64() > Some(100_000), "{memory}");
     assert!(server.metrics().contains("mcp_server_git_allocator_bytes{state=\"used\"}"));
     let trimmed = operate(&server, &["status", "memory", "--trim"]);
-    for label in ["Memory before: ", "Memory after: ", "Memory recovered: ", "Cleared repositories: 1 entries"] {
+    for label in ["Memory before: ", "Memory after: ", "Memory recovered: ", "Cleared repositories: 1 entry"] {
         assert!(out(&trimmed).contains(label), "{label}: {trimmed:?}");
     }
     drop(server);
@@ -242,7 +242,7 @@ fn caches_are_counted_cleared_and_switched_off() {
     let stats = operate(&server, &["cache", "stats"]);
     assert!(out(&stats).lines().any(|line| line.starts_with("repositories  1")), "{stats:?}");
     let cleared = operate(&server, &["cache", "clear", "repositories"]);
-    assert_eq!(out(&cleared), "Cleared repositories: 1 entries\n");
+    assert_eq!(out(&cleared), "Cleared repositories: 1 entry\n");
     assert_eq!(of(&server, "repositories")["entries"], 0);
     assert_eq!(operate(&server, &["cache", "clear", "nothing"]).status.code(), Some(3));
     let file = fixture.home.path().join("config.toml");

@@ -15,6 +15,7 @@ use crate::{
     },
     config::Config,
     lifecycle::phase::Phase,
+    output::counted,
     percent,
 };
 use clap::Args;
@@ -239,7 +240,8 @@ impl Client {
         let ended = has_ended();
         let successor = Client { socket: self.sibling(old, new) }.brief();
         let restored = successor.map(|status| format!("{} sessions restored by process {new} so far", status.sessions));
-        let calls = left.filter(|left| !ended && *left > 0).map_or_else(|| "no call left".to_owned(), |left| format!("{left} calls left"));
+        let calls =
+            left.filter(|left| !ended && *left > 0).map_or_else(|| "no call left".to_owned(), |left| counted(left, "call") + " left");
         let drained = ended || left == Some(0);
         let step = |name: &str, ok: bool, detail: String| Step { step: name.to_owned(), ok, detail };
         let steps = vec![

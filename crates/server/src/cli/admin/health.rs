@@ -9,6 +9,7 @@ use crate::{
         status::{Brief, Configuration, Process, Status, Store},
     },
     lifecycle::phase::Phase,
+    output::counted,
 };
 use std::fmt::Write as _;
 
@@ -16,7 +17,7 @@ pub(super) fn status(answer: &Status) -> Shown {
     let Status { brief, process, .. } = answer;
     let mut text = match answer.problems.len() {
         0 => "Verdict: fine\n".to_owned(),
-        count => format!("Verdict: {count} problem{}\n", if count == 1 { "" } else { "s" }),
+        number => format!("Verdict: {}\n", counted(number, "problem")),
     };
     for one in &answer.problems {
         let _ = writeln!(text, "  {}. Next: {}", plain(&one.what), plain(&one.next));
@@ -65,9 +66,10 @@ fn damage(store: &Store) -> String {
     if store.replaced > 0 {
         let rows = match store.rescued {
             None => "its rows were lost".to_owned(),
+            Some(1) => "1 of its rows is in the new one".to_owned(),
             Some(rows) => format!("{rows} of its rows are in the new one"),
         };
-        text += &lines(&[("Database removed or replaced in use", format!("{} times, the last time {rows}", store.replaced))]);
+        text += &lines(&[("Database removed or replaced in use", format!("{}, the last time {rows}", counted(store.replaced, "time")))]);
     }
     if let Some(file) = &store.quarantined {
         text += &lines(&[("Damaged database, set aside", plain(file))]);
@@ -93,7 +95,8 @@ fn calls(answer: &Status) -> String {
     );
     for one in answer.calls.iter().filter(|one| one.waiting_for_worktree > 0) {
         let waiting = one.waiting_for_worktree;
-        let _ = writeln!(text, "{waiting} of the waiting {} calls queue behind another change in their worktree.", one.class);
+        let (queue, their) = if waiting == 1 { ("queues", "its") } else { ("queue", "their") };
+        let _ = writeln!(text, "{waiting} of the waiting {} calls {queue} behind another change in {their} worktree.", one.class);
     }
     let limit = answer.lost_limit;
     if answer.calls.iter().any(|one| one.lost >= limit.max(1)) {
@@ -188,8 +191,9 @@ pub(super) fn caches(answer: &Caches) -> Shown {
 
 pub(super) fn cleared(answer: &Cleared) -> Shown {
     fine(
-        answer.cleared.iter().fold(String::new(), |text, one| {
-            text + &lines(&[(&format!("Cleared {}", plain(&one.name)), format!("{} entries", one.entries))])
-        }),
+        answer
+            .cleared
+            .iter()
+            .fold(String::new(), |text, one| text + &lines(&[(&format!("Cleared {}", plain(&one.name)), counted(one.entries, "entry"))])),
     )
 }

@@ -1,7 +1,7 @@
 //! The findings of a check, and commands that are safe to paste.
 
 use crate::output;
-pub(super) use crate::output::shell_word as word;
+pub(super) use crate::output::{counted as count, shell_word as word};
 use serde_json::{Value, json};
 use std::{
     error::Error,
@@ -125,11 +125,6 @@ fn shown(text: &str) -> String {
 /// `findings`, or `fine` if there are none.
 pub(super) fn or_fine(findings: Vec<Finding>, fine: impl FnOnce() -> Finding) -> Vec<Finding> {
     if findings.is_empty() { vec![fine()] } else { findings }
-}
-
-/// A number with its noun.
-pub(super) fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Whether a shell and a terminal show the path as it is.

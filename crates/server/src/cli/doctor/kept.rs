@@ -4,6 +4,7 @@ use super::{
     Finding, Patient, STEP,
     finding::{command_on, free_name, out_of_the_way, word},
 };
+use crate::output::counted_are;
 use git::holders::{Owner, holder_of};
 use rustix::fs::{Access, access, statvfs};
 use std::{
@@ -68,7 +69,7 @@ pub(super) fn state(patient: &Patient<'_>) -> Vec<Finding> {
         return vec![Finding::problem(format!("only {} MiB are free for {}", free >> 20, folder.display()), fix)];
     }
     if system.f_files > 0 && system.f_favail < INODES {
-        return vec![Finding::problem(format!("only {} inodes are free for {}", system.f_favail, folder.display()), fix)];
+        return vec![Finding::problem(format!("only {} free for {}", counted_are(system.f_favail, "inode"), folder.display()), fix)];
     }
     let made = if is_there { "belongs to this user" } else { "can be created" };
     vec![Finding::fine(format!("{} {made}, {} MiB are free", folder.display(), free >> 20))]

@@ -192,7 +192,7 @@ fn judge_clock(now: i64, heads: Vec<Head>) -> Vec<Finding> {
             format!("if it is right and the commit was not pushed, `{amend}` corrects it.")
         };
         let minutes = (head.committer - now) / 60;
-        let detail = format!("HEAD of {} was committed {minutes} minutes in the future", head.top.display());
+        let detail = format!("HEAD of {} was committed {} in the future", head.top.display(), finding::count(minutes, "minute"));
         Finding::problem(
             format!("{detail}: this clock is slow, or the committer's was fast"),
             format!("Set the clock with `sudo timedatectl set-ntp true`; {rest}"),

@@ -44,9 +44,8 @@ pub(super) fn check(patient: &Patient<'_>) -> Vec<Finding> {
     }
     finding::or_fine(findings, || {
         let many = match opened.len() {
-            1 => "1 repository".to_owned(),
             super::MAX_REPOSITORIES => format!("the first {} repositories", super::MAX_REPOSITORIES),
-            number => format!("{number} repositories"),
+            number => finding::count(number, "repository"),
         };
         let fine = Finding::fine(format!("{many} can be used"));
         opened.iter().fold(fine, |fine, (path, _)| fine.because(path.display().to_string()))

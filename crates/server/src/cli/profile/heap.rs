@@ -91,12 +91,12 @@ fn snapshots(heap: &profiles::Heap) -> String {
 /// A snapshot in one line.
 fn line(snapshot: &Snapshot) -> String {
     format!(
-        "{} ({}), {} ago: {} in {} allocations; RSS {}",
+        "{} ({}), {} ago: {} in {}; RSS {}",
         snapshot.id,
         output::message(&snapshot.label),
         time(snapshot.age_ms),
         bytes(Some(snapshot.bytes)),
-        snapshot.allocations,
+        output::counted(snapshot.allocations, "allocation"),
         bytes(snapshot.rss)
     )
 }

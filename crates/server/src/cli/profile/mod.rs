@@ -202,7 +202,7 @@ fn operation(wanted: &Wanted<'_>, mut config: Config) -> Result<ExitCode, String
     }
     let profiler = profile::begin()?;
     let (times, failures, first) = measure(&app, entry, &inputs, wanted.runs)?;
-    let profile = profiler.end(&format!("{}, {} runs", wanted.tool, wanted.runs))?;
+    let profile = profiler.end(&format!("{}, {}", wanted.tool, output::counted(wanted.runs, "run")))?;
     drop(scratch);
     let files =
         write(wanted.out, wanted.tool, &profile.svg, &profile.pprof).map_err(|err| format!("the profile cannot be written: {err}"))?;
