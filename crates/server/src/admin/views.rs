@@ -17,11 +17,12 @@ use super::answers::{
 };
 use crate::{
     caches,
+    circuits::DATABASE,
     error::ErrorClass,
     lifecycle::{phase::Phase, settings},
     output::{self, counted_are},
     pipeline::Held,
-    server::{Past, Server},
+    server::{PROBES, Past, Server},
     telemetry::{
         levels, log, observer,
         process::{self, Figures},
@@ -311,7 +312,10 @@ pub(super) fn resources(server: &Server) -> Resources {
 }
 
 pub(super) fn circuits(server: &Server) -> Circuits {
+    let is_away = server.persistence.status().unavailable.is_some();
+    let is_probed = |one: &CircuitSnapshot| is_away && &*one.name == DATABASE && one.state != CircuitState::Closed;
     let of = |one: CircuitSnapshot| Circuit {
+        probe_interval_ms: is_probed(&one).then(|| ms(PROBES)),
         name: one.name.to_string(),
         state: Name(one.state),
         failure_count: one.failure_count,

@@ -36,7 +36,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// Interval between writes of sessions and error counts to the store.
 const FLUSH: Duration = Duration::from_secs(5);
 /// Interval between probes of open circuits.
-const PROBES: Duration = Duration::from_secs(1);
+pub(crate) const PROBES: Duration = Duration::from_secs(1);
 /// Interval between checks for too many lost threads, and between requests for a successor.
 const THREADS: Duration = Duration::from_secs(1);
 const ASK_AGAIN: Duration = Duration::from_secs(30);

@@ -87,6 +87,9 @@ fn without_its_store_the_server_continues() {
     assert_ne!(tool(&server, "git_commit", json!({"message": "without a store"}))["isError"], true);
     let undone = tool(&server, "git_undo", json!({}));
     assert_eq!(code(&undone), "unavailable", "the last change is unknown: {undone}");
+    wait_for("the circuit", || server.circuit("database").is_some_and(|circuit| circuit["state"] == "open"));
+    let listed = operate(&server, &["circuits", "list"]);
+    assert!(listed.status.code() == Some(1) && out(&listed).contains("Next trial: by the server itself, every 1s\n"), "{listed:?}");
     drop(server);
     // The restored store receives the missed changes.
     let server = Administered::start(&fixture, &[], &[]);

@@ -29,8 +29,11 @@ pub(crate) struct Circuit {
     pub(crate) half_open_max_calls: u32,
     /// Time since the last failure, in milliseconds.
     pub(crate) since_failure_ms: Option<u64>,
-    /// Time until a call may pass, in milliseconds; null if closed.
+    /// Time until a call may pass, in milliseconds, unless the server itself closes it before; null if closed.
     pub(crate) next_trial_ms: Option<u64>,
+    /// Interval at which the server itself tries it while it is not closed, in milliseconds; null if only calls do, or a
+    /// probe after twice the recovery timeout.
+    pub(crate) probe_interval_ms: Option<u64>,
     /// Remaining time of the pause that the remote asked for, in milliseconds.
     pub(crate) paused_ms: Option<u64>,
     /// Calls that passed since the start.

@@ -108,10 +108,11 @@ fn circuit(one: &Circuit) -> String {
         ("Recovery timeout", time(one.recovery_timeout_ms)),
         ("Half-open max calls", plain(one.half_open_max_calls)),
     ];
-    match one.next_trial_ms {
-        Some(0) => pairs.push(("Next trial", "with the next call".to_owned())),
-        Some(ms) => pairs.push(("Next trial", format!("in {}", time(ms)))),
-        None => {}
+    match (one.probe_interval_ms, one.next_trial_ms) {
+        (Some(ms), _) => pairs.push(("Next trial", format!("by the server itself, every {}", time(ms)))),
+        (None, Some(0)) => pairs.push(("Next trial", "with the next call".to_owned())),
+        (None, Some(ms)) => pairs.push(("Next trial", format!("in {}", time(ms)))),
+        (None, None) => {}
     }
     if let Some(ms) = one.paused_ms {
         pairs.push(("Paused by the remote", format!("for {}", time(ms))));
