@@ -101,6 +101,7 @@ fn sessions_reap_closes_the_idle_ones_and_the_oldest() {
     let ids = [session(&running.server, &[]), session(&running.server, &[]), session(&running.server, &[])];
     let many = running.run(&["sessions", "list", "--idle", "0s"]);
     assert!(many.code == Some(1) && many.says(&["Idle sessions (>0s): 3"]) && many.out.contains("Too many idle sessions"), "{many:?}");
+    assert!(many.out.contains("`mcp-server-git sessions reap --idle 0s` closes those idle for 0s."), "{many:?}");
     let oldest = running.run(&["sessions", "reap", "--oldest", "1"]);
     assert!(oldest.code == Some(0) && oldest.says(&["Closed sessions: 1", &format!("  {}", ids[0])]), "{oldest:?}");
     assert!(running.run(&["sessions", "reap", "--idle", "30m"]).says(&["Closed sessions: 0"]));

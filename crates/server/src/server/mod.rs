@@ -300,7 +300,7 @@ impl Server {
         }
         let idle = self.sessions.list().iter().filter(|session| session.in_flight == 0 && session.idle >= self.idle_after()).count();
         if idle > self.settings().idle_warn {
-            tracing::warn!(idle, "many sessions are idle: `mcp-server-git sessions reap --idle 30m` closes them");
+            tracing::warn!(idle, "many sessions are idle: `mcp-server-git sessions reap --idle 30m` closes those idle for 30m");
         }
         self.persistence.forget_idle(limits.idle).await;
         self.close_expired().await;

@@ -29,6 +29,14 @@ pub(super) fn show(ms: u64) -> String {
     }
 }
 
+/// Formats milliseconds in their largest whole unit, as [`parse`] reads it: `90s`, `30m`.
+pub(super) fn exact(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
+    let whole = units.into_iter().find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));
+    whole.map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
+}
+
 fn pair(seconds: u64, large: u64, name: char, small: u64, unit: char) -> String {
     match seconds % large / small {
         0 => format!("{}{name}", seconds / large),
@@ -47,6 +55,13 @@ mod tests {
         }
         for text in ["", "s", "1w", "-1s", "1.5h", "1h30m", " 1s", "1 s", "18446744073709551615d", "ü", "5ü"] {
             assert_eq!(parse(text), Err(format!("`{text}` is not a duration such as 30s, 5m, 1h or 2d")));
+        }
+    }
+
+    #[test]
+    fn exact_durations_can_be_parsed() {
+        for (ms, text) in [(0, "0s"), (1_000, "1s"), (90_000, "90s"), (1_800_000, "30m"), (7_200_000, "2h"), (172_800_000, "2d")] {
+            assert_eq!((exact(ms).as_str(), parse(text)), (text, Ok(Duration::from_millis(ms))));
         }
     }
 

@@ -1,6 +1,9 @@
 //! Text reports on sessions and circuits.
 
-use super::words::{Shown, ago, fine, known, lines, plain, table, time};
+use super::{
+    duration,
+    words::{Shown, ago, fine, known, lines, plain, table, time},
+};
 use crate::admin::answers::{
     circuits::{Circuit, Circuits, Reset},
     name::Name,
@@ -20,9 +23,12 @@ pub(super) fn sessions(answer: &Sessions) -> Shown {
     ]);
     if quiet > limit {
         let longer = time(answer.quiet_longer_than_ms);
+        let is_asked_for = answer.quiet_longer_than_ms == answer.idle_longer_than_ms;
+        let reaped = if is_asked_for { duration::exact(answer.idle_longer_than_ms) } else { "30m".to_owned() };
         let _ = writeln!(
             text,
-            "Too many idle sessions ({quiet} longer than {longer}, more than {limit}): `mcp-server-git sessions reap --idle 30m` closes them."
+            "Too many idle sessions ({quiet} longer than {longer}, more than {limit}): `mcp-server-git sessions reap --idle {reaped}` closes \
+             those idle for {reaped}."
         );
     }
     if !answer.sessions.is_empty() {
