@@ -57,7 +57,7 @@ const ROWS: &[Row] = &[
     (
         "2",
         "critical classes",
-        "the session ends",
+        "the session ends; a failed login refuses the request",
         &[
             "protocol_violation_closes_only_its_session",
             "repeated_reuse_of_an_id_in_flight_is_a_violation",

@@ -5,7 +5,7 @@ use crate::named::named;
 use std::str::FromStr;
 
 named! {
-    /// An error class. The first four end their session; the next four can be retried.
+    /// An error class. The first four are critical; the next four can be retried.
     #[derive(PartialOrd, Ord, Hash)]
     pub enum ErrorClass {
         /// A missing or invalid token.
@@ -35,7 +35,7 @@ named! {
 pub struct UnknownClass;
 
 impl ErrorClass {
-    /// Whether it ends its session.
+    /// Whether it ends its session. A failed login ends none: it refuses its request.
     #[doc(alias = "is_critical_error")]
     pub fn is_critical(self) -> bool {
         match self {

@@ -31,6 +31,13 @@ fn assert_logged(server: &Administered, class: &str, session: Option<&str>) {
     assert!(records.any(|one| session.is_none_or(|id| one["session_id"] == id)), "{class} {session:?}: {logs}");
 }
 
+/// What `errors` says of a class.
+fn meaning(server: &Administered, class: &str) -> String {
+    let shown = out(&operate(server, &["errors"]));
+    let line = shown.lines().find(|line| line.starts_with(class)).unwrap_or_else(|| panic!("{class}: {shown}"));
+    line.rsplit("  ").next().unwrap_or_default().to_owned()
+}
+
 #[test]
 fn errors_are_counted_by_class_and_spike() {
     let (fixture, remote) = published();
@@ -167,6 +174,7 @@ fn authentication_failed_closes_no_other_session() {
     assert!(refused.status == 401 && refused.header("www-authenticate").is_some(), "{refused:?}");
     assert_critical(&server.get("/errors?window=60"), "authentication_failed");
     assert_logged(&server, "authentication_failed", None);
+    assert_eq!(meaning(&server, "authentication_failed"), "critical: the request is refused");
     assert!(ask(&all, 2).message().is_some_and(|reply| reply["result"]["isError"] == false));
 }
 
@@ -279,6 +287,7 @@ fn repeatedly_forged_states_close_their_session() {
         let suggested = out(&operate(&server, &["errors"]));
         assert!(suggested.contains("`mcp-server-git logs --class security_breach` shows"), "{suggested}");
     }
+    assert_eq!(meaning(&server, "security_breach"), "critical: the session is closed");
     assert_eq!(server.get(&format!("/sessions/{id}"))["failed"]["class"], "security_breach");
     assert_eq!(post(&server.server, &[("Mcp-Session-Id", &other)], &call(1, "git_status", json!({}))).status, 200);
 }

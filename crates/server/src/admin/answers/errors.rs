@@ -41,7 +41,7 @@ pub(crate) enum Source {
 pub(crate) struct ClassErrors {
     /// The class.
     pub(crate) class: Name<ErrorClass>,
-    /// Whether it ends the session.
+    /// Whether it ends the session or, if a login failed, refuses the request.
     pub(crate) critical: bool,
     /// Whether the same call may succeed later.
     pub(crate) recoverable: bool,

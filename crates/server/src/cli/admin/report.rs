@@ -4,14 +4,18 @@ use super::{
     client::Followed,
     words::{Shown, ago, fine, known, lines, plain, table, time, yes},
 };
-use crate::admin::answers::{
-    errors::{Errors, Source},
-    heartbeats::Heartbeats,
-    held::{HeldCall, HeldCalls, ReleasedCalls},
-    logs::{ChangedLevel, Level, Logs, Record},
-    operations::{Operation, Operations},
-    recovery::{Drained, Recovery, Resumed, Step},
-    resources::{Reaped, Released, Resources},
+use crate::{
+    admin::answers::{
+        errors::{Errors, Source},
+        heartbeats::Heartbeats,
+        held::{HeldCall, HeldCalls, ReleasedCalls},
+        logs::{ChangedLevel, Level, Logs, Record},
+        name::Name,
+        operations::{Operation, Operations},
+        recovery::{Drained, Recovery, Resumed, Step},
+        resources::{Reaped, Released, Resources},
+    },
+    error::ErrorClass,
 };
 use std::{
     fmt::Write as _,
@@ -39,10 +43,12 @@ pub(super) fn errors(answer: &Errors) -> Shown {
         text += &table(
             ["CLASS", "COUNT", "PER MINUTE", "SINCE START", "WHAT IT MEANS"],
             seen.iter().map(|one| {
-                let meaning = match (one.critical, one.recoverable) {
-                    (true, _) => "critical: the session is closed",
-                    (false, true) => "recoverable: a retry may succeed",
-                    (false, false) => "mostly invalid calls",
+                let meaning = match (one.class, one.critical, one.recoverable) {
+                    // The session stays open: the caller may have named another's.
+                    (Name(ErrorClass::AuthenticationFailed), ..) => "critical: the request is refused",
+                    (_, true, _) => "critical: the session is closed",
+                    (_, false, true) => "recoverable: a retry may succeed",
+                    (_, false, false) => "mostly invalid calls",
                 };
                 [plain(one.class), plain(one.count), format!("{:.2}", one.per_minute), plain(one.since_start), meaning.to_owned()]
             }),
