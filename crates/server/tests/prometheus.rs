@@ -44,7 +44,7 @@ fn prometheus_reads_metrics_alerts_and_panels() -> Outcome {
     let rules = Command::new(&promtool).args(["check", "rules"]).arg(deployed("prometheus-alerts.yml")).output()?;
     assert!(rules.status.success(), "{}", String::from_utf8_lossy(&rules.stderr));
     let fixture = Fixture::new();
-    let server = Administered::start(&fixture, &[], &[]);
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_CPU_INTERVAL", "1")]);
     session(&server.server, &[]);
     tool(&server, "git_show", json!({"revision": "nowhere"}));
     let mut checker = Command::new(&promtool).args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
@@ -84,6 +84,7 @@ fn prometheus_reads_metrics_alerts_and_panels() -> Outcome {
         let value = |expr: &str| ask(port, &format!("/api/v1/query?query={}", encoded(expr)));
         let is_there = |expr: &str| value(expr).is_some_and(|found| found["data"]["result"].as_array().is_some_and(|all| !all.is_empty()));
         wait_for("two scrapes under load", || is_there("rate(mcp_server_operation_duration_seconds_count[30s]) > 0"));
+        wait_for("a measurement of the processors", || is_there("mcp_server_git_cpu_percent"));
         over.store(true, Ordering::SeqCst);
         let targets = ask(port, "/api/v1/targets").expect("an answer");
         let target = &targets["data"]["activeTargets"][0];

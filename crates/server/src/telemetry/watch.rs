@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Number of memory samples kept: a day at the default interval.
 const MAX_NOTES: usize = 288;
+/// Minimum time between two samples of the CPU: the kernel counts in ticks of some milliseconds.
+const SPAN: Duration = Duration::from_secs(1);
 /// Minimum time between two warnings of the same kind.
 const AGAIN: Duration = Duration::from_mins(1);
 /// How long the runtime may stall before it is logged, and how often that is checked.
@@ -91,7 +93,7 @@ impl Watcher {
         self.lock().memory.iter().map(|(at, rss)| (at.elapsed(), *rss)).collect()
     }
 
-    /// The latest CPU use.
+    /// The latest CPU use; unknown in the first second.
     pub(crate) fn processors(&self) -> Option<Processors> {
         self.lock().processors
     }
@@ -101,19 +103,26 @@ impl Watcher {
         [&self.lag_micros, &self.worst_lag_micros].map(|micros| Duration::from_micros(micros.load(Ordering::Relaxed)))
     }
 
-    /// Measures CPU use since the last call, and warns above `warn_percent`.
+    /// Measures CPU use since the last measurement, unless that is too recent, and warns above `warn_percent`.
     pub(crate) fn measure(&self, warn_percent: f64) {
+        self.measure_at(Instant::now(), warn_percent);
+    }
+
+    fn measure_at(&self, now: Instant, warn_percent: f64) {
         let (Some(ticks), Some((cpu_seconds, threads))) = (process::ticks(), process::work()) else { return };
-        let (now, load) = (Instant::now(), process::load_average().unwrap_or_default());
+        let load = process::load_average().unwrap_or_default();
         let count = thread::available_parallelism().map_or(1, usize::from);
         let mut seen = self.lock();
+        if seen.before.is_some_and(|(then, ..)| now.saturating_duration_since(then) < SPAN) {
+            return;
+        }
         let before = seen.before.replace((now, ticks, cpu_seconds));
         let Some((then, old, seconds)) = before else { return };
         let part =
             |of: u64, all: u64| f64::from(u32::try_from(of).unwrap_or(u32::MAX)) / f64::from(u32::try_from(all.max(1)).unwrap_or(u32::MAX));
         let processors = Processors {
             percent: 100.0 * part(ticks.busy.saturating_sub(old.busy), ticks.all.saturating_sub(old.all)),
-            process_percent: 100.0 * (cpu_seconds - seconds).max(0.0) / now.duration_since(then).as_secs_f64().max(0.001),
+            process_percent: 100.0 * (cpu_seconds - seconds).max(0.0) / now.duration_since(then).as_secs_f64(),
             count,
             load,
             threads,
@@ -230,9 +239,12 @@ mod tests {
     #[test]
     fn cpu_use_is_measured_between_two_samples() {
         let watcher = Watcher::default();
-        watcher.measure(100.0);
-        assert!(watcher.processors().is_none());
-        watcher.measure(100.0);
+        let start = Instant::now();
+        for early in [Duration::ZERO, Duration::from_millis(5), Duration::from_millis(999)] {
+            watcher.measure_at(start + early, 100.0);
+            assert!(watcher.processors().is_none(), "{early:?}");
+        }
+        watcher.measure_at(start + SPAN, 100.0);
         let seen = watcher.processors().map(|seen| (0.0..=100.0).contains(&seen.percent) && seen.threads > 0);
         assert_eq!(seen, Some(true));
         watcher.note_memory();

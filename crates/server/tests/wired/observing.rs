@@ -205,6 +205,18 @@ fn memory_is_watched_trimmed_and_limited() {
 }
 
 #[test]
+fn processors_are_unknown_until_they_were_measured_for_a_second() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_CPU_INTERVAL", "3600"), ("MCP_GIT_CPU_WARN", "1")]);
+    tool(&server, "git_status", json!({}));
+    let process = server.get("/status")["process"].clone();
+    assert!(process["cpu_percent"].is_null() && process["process_cpu_percent"].is_null() && process["rss"].is_u64(), "{process}");
+    let shown = out(&operate(&server, &["status"]));
+    assert!(shown.contains("\nProcessors: not known yet\n"), "{shown}");
+    assert!(!server.get("/logs")["records"].to_string().contains("high CPU usage"), "{}", server.get("/logs"));
+}
+
+#[test]
 fn processors_and_the_runtime_are_watched() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[("MCP_GIT_CPU_INTERVAL", "1"), ("MCP_GIT_CPU_WARN", "1")]);

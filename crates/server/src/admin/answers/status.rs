@@ -120,9 +120,9 @@ pub(crate) struct Process {
     pub(crate) max_descriptors: Option<u64>,
     /// Processor time used since the start, in seconds.
     pub(crate) cpu_seconds: Option<f64>,
-    /// Use of all processors of the machine, in percent of all.
+    /// Use of all processors of the machine, in percent of all; null until it was measured over a second or more.
     pub(crate) cpu_percent: Option<f64>,
-    /// Use of processors by this process, in percent of one.
+    /// Use of processors by this process, in percent of one; null for as long.
     pub(crate) process_cpu_percent: Option<f64>,
     /// Number of processors.
     pub(crate) cpu_count: Option<usize>,

@@ -110,6 +110,9 @@ fn calls(answer: &Status) -> String {
 }
 
 fn processors(process: &Process) -> String {
+    if process.cpu_percent.is_none() {
+        return "not known yet".to_owned();
+    }
     let load: Vec<String> = process.load_average.iter().flatten().map(|load| tenth(*load)).collect();
     format!(
         "{} % of {} busy, this server {} % of one, load {}",
