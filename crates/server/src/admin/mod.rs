@@ -132,7 +132,17 @@ fn refused(status: StatusCode, why: impl Into<String>) -> Response {
 }
 
 async fn sessions(State(server): Shared, Query(wanted): Query<Listed>) -> Json<Sessions> {
-    Json(views::sessions(&server, wanted.idle.map(Duration::from_secs), wanted.state.as_deref()))
+    let kept = kept(&server).await;
+    Json(views::sessions(&server, wanted.idle.map(Duration::from_secs), wanted.state.as_deref(), kept))
+}
+
+/// Number of sessions in the store that no client has used since this process started; `None` without the store.
+async fn kept(server: &Server) -> Option<usize> {
+    if !server.persistence.status().opened {
+        return None;
+    }
+    let stored = server.persistence.kept_sessions().await.ok()?;
+    Some(stored.iter().filter(|id| server.sessions.get(id).is_none()).count())
 }
 
 async fn session(State(server): Shared, Path(id): Path<String>) -> Response {

@@ -244,7 +244,7 @@ pub(super) fn kept(row: SessionRow) -> Session {
     }
 }
 
-pub(super) fn sessions(server: &Server, idle: Option<Duration>, state: Option<&str>) -> Sessions {
+pub(super) fn sessions(server: &Server, idle: Option<Duration>, state: Option<&str>, kept: Option<usize>) -> Sessions {
     let mut all = server.sessions.list();
     all.extend(server.sessions.failed());
     // Longest idle first.
@@ -269,6 +269,7 @@ pub(super) fn sessions(server: &Server, idle: Option<Duration>, state: Option<&s
         quiet: count(&|session| is_idle_for(session, warned_after)),
         quiet_longer_than_ms: ms(warned_after),
         error: count(&|session| session.state == SessionState::Error),
+        kept,
         idle_warn: server.settings().idle_warn,
         max: limits.max,
         sessions: shown.collect(),

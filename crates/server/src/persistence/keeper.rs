@@ -109,6 +109,13 @@ impl Persistence {
         found.map(preferences).unwrap_or_default()
     }
 
+    /// Ids of the sessions in the store, without those to be deleted.
+    pub(crate) async fn kept_sessions(&self) -> Result<Vec<String>, Failed> {
+        let rows = self.run(|store| async move { store.sessions().await }).await?;
+        let waiting = self.waiting();
+        Ok(rows.into_iter().map(|row| row.id).filter(|id| !waiting.forgotten.contains_key(id)).collect())
+    }
+
     /// Adds error counts to the store.
     pub(crate) async fn add_errors(&self, buckets: Vec<ErrorBucket>) -> bool {
         buckets.is_empty() || self.run(|store| async move { store.add_errors(&buckets).await }).await.is_ok()

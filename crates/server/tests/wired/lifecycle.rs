@@ -260,7 +260,19 @@ fn a_restart_reports_its_steps() {
     for (at, step) in ["start the successor", "stop accepting", "drain", "save", "shut down", "restore"].iter().enumerate() {
         assert!(said.contains(&format!("{}. {step}: ok", at + 1)), "{step}: {said}");
     }
+    let has_own = support::has_store_of_its_own();
+    if has_own {
+        assert!(
+            said.contains("(0 sessions restored by process ") && said.contains(" so far, 2 kept until their clients' next requests)"),
+            "{said}"
+        );
+        assert_eq!(server.get("/sessions")["kept"], 2);
+    }
     assert_eq!(post(&server.server, &[("Mcp-Session-Id", &id)], &call(2, "git_status", json!({}))).status, 200);
+    if has_own {
+        let listed = out(&operate(&server, &["sessions", "list"]));
+        assert!(listed.starts_with("Total sessions: 1\n") && listed.contains("next request: 1\n"), "{listed}");
+    }
     let alone = Administered::start_as("alone", &fixture, &[], &[]);
     let refused = operate(&alone, &["restart", "--json"]);
     let report: Value = serde_json::from_slice(&refused.stdout).expect("JSON");

@@ -83,7 +83,7 @@ pub(crate) struct Failed {
 /// The sessions of a server.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 pub(crate) struct Sessions {
-    /// Number of sessions, including those recently closed for a fault.
+    /// Number of sessions, including those recently closed for a fault, without those that are kept.
     pub(crate) total: usize,
     /// Sessions with an active client.
     pub(crate) active: usize,
@@ -97,6 +97,9 @@ pub(crate) struct Sessions {
     pub(crate) quiet_longer_than_ms: u64,
     /// Sessions closed for a fault.
     pub(crate) error: usize,
+    /// Sessions in the store that were not used since the server started, each restored with the next request of its client;
+    /// null without the store.
+    pub(crate) kept: Option<usize>,
     /// Number of quiet sessions above which the server warns.
     pub(crate) idle_warn: usize,
     /// Maximum number of sessions.

@@ -9,6 +9,7 @@ use crate::{
             logs::Logs,
             name::Name,
             recovery::{Restarted, Step},
+            sessions::Sessions,
             status::Brief,
         },
         place,
@@ -238,8 +239,7 @@ impl Client {
         }
         let took = began.elapsed().as_millis();
         let ended = has_ended();
-        let successor = Client { socket: self.sibling(old, new) }.brief();
-        let restored = successor.map(|status| format!("{} sessions restored by process {new} so far", status.sessions));
+        let restored = Client { socket: self.sibling(old, new) }.restored(new);
         let calls =
             left.filter(|left| !ended && *left > 0).map_or_else(|| "no call left".to_owned(), |left| counted(left, "call") + " left");
         let drained = ended || left == Some(0);
@@ -253,6 +253,18 @@ impl Client {
             step("restore", restored.is_some(), restored.unwrap_or_else(|| "the successor does not answer".to_owned())),
         ];
         Ok(Followed { steps })
+    }
+
+    /// What this successor, process `pid`, has of its predecessor's sessions.
+    fn restored(&self, pid: u32) -> Option<String> {
+        let sessions = self.brief()?.sessions;
+        let listed = self.ask(&Question::get("/sessions")).ok().and_then(|answer| Sessions::deserialize(answer).ok());
+        let kept = match listed.and_then(|listed| listed.kept) {
+            None | Some(0) => String::new(),
+            Some(1) => ", 1 kept until its client's next request".to_owned(),
+            Some(kept) => format!(", {kept} kept until their clients' next requests"),
+        };
+        Some(format!("{} restored by process {pid} so far{kept}", counted(sessions, "session")))
     }
 
     /// The successor's socket.

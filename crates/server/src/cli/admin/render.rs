@@ -21,6 +21,9 @@ pub(super) fn sessions(answer: &Sessions) -> Shown {
         (&idle_label, answer.idle.to_string()),
         ("Error sessions", answer.error.to_string()),
     ]);
+    if let Some(kept) = answer.kept.filter(|kept| *kept > 0) {
+        text += &lines(&[("Kept sessions, each restored with its client's next request", kept.to_string())]);
+    }
     if quiet > limit {
         let longer = time(answer.quiet_longer_than_ms);
         let is_asked_for = answer.quiet_longer_than_ms == answer.idle_longer_than_ms;
