@@ -45,6 +45,8 @@ const NEWEST_IN: &str = concat!(
 );
 const WITH_KEY: &str = select!("repository = $1 AND key = $2 AND principal = $3 ORDER BY started_ms, seq, id");
 const RUNNING: &str = select!("state = 'running' ORDER BY started_ms, seq, id");
+const REPEATED: &str = "SELECT id FROM mcpgit_operations WHERE repository = $1 AND worktree = $2 AND tool = $3 AND started_ms >= $4
+     AND state IN ('done', 'undone') LIMIT 1";
 const PRUNE: &str = "DELETE FROM mcpgit_operations WHERE id IN (SELECT id FROM (
          SELECT id, state, COALESCE(ended_ms, started_ms) AS last_ms,
              ROW_NUMBER() OVER (PARTITION BY repository ORDER BY started_ms DESC, seq DESC, id DESC) AS place
@@ -152,6 +154,16 @@ impl Store {
     /// As [`Store::session`].
     pub async fn running_operations(&self) -> Result<Vec<OperationRow>, Error> {
         read_all(&sqlx::query(RUNNING).fetch_all(&self.pool).await?)
+    }
+
+    /// Whether this operation, or a later one of its tool in its worktree, has succeeded.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::session`].
+    pub async fn is_repeated(&self, row: &OperationRow) -> Result<bool, Error> {
+        let query = sqlx::query(REPEATED).bind(&row.repository).bind(&row.worktree).bind(&row.tool).bind(row.started_ms);
+        Ok(query.fetch_optional(&self.pool).await?.is_some())
     }
 
     /// Removes operations that ended before `before_ms`. Keeps running ones and the newest `keep_per_repository` of each

@@ -44,6 +44,7 @@ cases! {
     operations_round_trip,
     an_operation_ends_once,
     an_interrupted_operation_can_still_end,
+    an_interrupted_operation_is_repeated_by_its_tool_in_its_worktree,
     an_operation_is_undone_once_and_only_after_its_end,
     operations_are_found_by_key,
     the_journal_stays_bounded,
@@ -253,6 +254,26 @@ async fn an_interrupted_operation_can_still_end(address: &Address) {
     assert_eq!((found.state, found.ended_ms, found.result), expect);
     assert!(store.end_operation("o", &end("done")).await.unwrap());
     assert!(!store.end_operation("o", &end("done")).await.unwrap());
+}
+
+async fn an_interrupted_operation_is_repeated_by_its_tool_in_its_worktree(address: &Address) {
+    let store = open(address).await;
+    let row = operation("o", 5);
+    store.begin_operation(&row).await.unwrap();
+    assert!(store.interrupt_operation("o", 6, "the server was killed").await.unwrap());
+    let done = |id: &str, at| OperationRow { state: text("done"), ..operation(id, at) };
+    for other in [
+        done("earlier", 4),
+        OperationRow { state: text("failed"), ..done("failed", 7) },
+        OperationRow { tool: text("git_tag"), ..done("tool", 7) },
+        OperationRow { worktree: text("/elsewhere"), ..done("worktree", 7) },
+        OperationRow { repository: text("/q"), ..done("repository", 7) },
+    ] {
+        store.begin_operation(&other).await.unwrap();
+        assert!(!store.is_repeated(&row).await.unwrap(), "{}", other.id);
+    }
+    store.begin_operation(&done("again", 7)).await.unwrap();
+    assert!(store.is_repeated(&row).await.unwrap());
 }
 
 async fn an_operation_is_undone_once_and_only_after_its_end(address: &Address) {

@@ -29,6 +29,7 @@ use answers::{
     recovery::{Drained, Recovery, Restarted, Resumed},
     resources::{Reaped, Released},
     sessions::{Closed, Sessions, Touched},
+    status::Status,
 };
 use axum::{
     Json, Router,
@@ -88,7 +89,7 @@ pub(crate) fn open(server: &Arc<Server>, path: Option<&std::path::Path>, takes_o
 
 fn router(server: Arc<Server>) -> Router {
     let api = Router::new()
-        .route("/status", get(|State(server): Shared| async move { Json(views::status(&server)) }))
+        .route("/status", get(status))
         .route("/heartbeats", get(|State(server): Shared| async move { Json(views::heartbeats(&server)) }))
         .route("/resources", get(|State(server): Shared| async move { Json(views::resources(&server)) }))
         .route("/resources/release", post(release))
@@ -129,6 +130,11 @@ fn router(server: Arc<Server>) -> Router {
 /// An error, as the sub-commands show it.
 fn refused(status: StatusCode, why: impl Into<String>) -> Response {
     (status, Json(Refusal { error: why.into() })).into_response()
+}
+
+async fn status(State(server): Shared) -> Json<Status> {
+    server.forget_repeated().await;
+    Json(views::status(&server))
 }
 
 async fn sessions(State(server): Shared, Query(wanted): Query<Listed>) -> Json<Sessions> {

@@ -19,8 +19,9 @@ use crate::{
     caches,
     circuits::DATABASE,
     error::ErrorClass,
+    journal,
     lifecycle::{phase::Phase, settings},
-    output::{self, counted_are},
+    output::{self, counted, counted_are},
     pipeline::Held,
     server::{PROBES, Past, Server},
     telemetry::{
@@ -36,6 +37,8 @@ use store::{OperationRow, SessionRow};
 
 /// Maximum number of crash leftovers listed.
 const MAX_LEFT: usize = 20;
+/// How long interrupted changes are a problem unless they are made again.
+const DAY: Duration = Duration::from_hours(24);
 
 pub(super) fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
@@ -62,7 +65,7 @@ pub(super) fn status(server: &Server) -> Status {
         lost_limit: server.services.threads.limit(),
         configuration: configuration(server),
         open_circuits: open_circuits(server),
-        interrupted: left.interrupted.iter().take(MAX_LEFT).cloned().collect(),
+        interrupted: left.interrupted.iter().take(MAX_LEFT).map(journal::described).collect(),
         interrupted_count: left.interrupted.len(),
         orphaned: left.orphaned.iter().take(MAX_LEFT).map(|path| shown(path)).collect(),
         orphaned_count: left.orphaned.len(),
@@ -158,6 +161,13 @@ fn problems(server: &Server) -> Vec<Problem> {
     if let Some(why) = server.persistence.status().unavailable {
         add(true, format!("store unavailable: {why}"), "mcp-server-git doctor");
     }
+    // Until the operator removes it.
+    if let Some(file) = server.persistence.status().quarantined.filter(|file| file.exists()) {
+        add(true, format!("a damaged database was set aside: {}", shown(&file)), "mcp-server-git logs --level error");
+    }
+    if let Some((what, next)) = interrupted(server) {
+        add(true, what, &next);
+    }
     let loaded = server.loaded();
     if let Some(why) = &loaded.failed {
         // The last line of a report names the cause.
@@ -180,6 +190,15 @@ fn problems(server: &Server) -> Vec<Problem> {
     let held = server.services.holds.list().len();
     add(held > 0, counted_are(held, "call") + " held by a breakpoint", "mcp-server-git debug held");
     all
+}
+
+/// The interrupted changes as a problem, for a day after the server has found them.
+fn interrupted(server: &Server) -> Option<(String, String)> {
+    let left = server.left();
+    let first = left.interrupted.first().filter(|_| server.began.elapsed() < DAY)?;
+    let were = if left.interrupted.len() == 1 { "was" } else { "were" };
+    let what = format!("{} {were} interrupted when a previous server exited", counted(left.interrupted.len(), "change"));
+    Some((what, format!("mcp-server-git operations --repository {}", output::shell_word(&first.worktree))))
 }
 
 fn process(server: &Server) -> Process {

@@ -30,6 +30,7 @@ use std::{
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+use store::OperationRow;
 use table::{Table, Wanted};
 use tokio::runtime::Handle;
 
@@ -49,6 +50,11 @@ const RECORDING: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Journal {
     table: Arc<Table>,
+}
+
+/// An operation in one line.
+pub(crate) fn described(row: &OperationRow) -> String {
+    format!("{} {} in {}", row.id, row.tool, row.worktree)
 }
 
 /// A change to be recorded.
@@ -87,12 +93,11 @@ impl Journal {
         Self { table: Arc::new(Table::new(dir, persistence)) }
     }
 
-    /// Marks the running operations of dead servers as interrupted, and describes them.
-    pub(crate) async fn interrupt_dead(persistence: &Persistence) -> Result<Vec<String>, Failed> {
-        let found = table::interrupt_dead(persistence).await?;
-        let mut described: Vec<String> = found.into_values().map(|row| format!("{} {} in {}", row.id, row.tool, row.worktree)).collect();
-        described.sort();
-        Ok(described)
+    /// Marks the running operations of dead servers as interrupted, and returns them, by id.
+    pub(crate) async fn interrupt_dead(persistence: &Persistence) -> Result<Vec<OperationRow>, Failed> {
+        let mut found: Vec<OperationRow> = table::interrupt_dead(persistence).await?.into_values().collect();
+        found.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        Ok(found)
     }
 
     /// Runs `work` between two journal lines. A repeated key returns the first result.

@@ -8,6 +8,7 @@ use crate::{
     caller::{Caller, Right},
     circuits::Breakers,
     error::ErrorClass,
+    journal,
     lifecycle::{
         control::Control,
         grace,
@@ -30,7 +31,7 @@ use std::{
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
-use store::ErrorBucket;
+use store::{ErrorBucket, OperationRow};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Interval between writes of sessions and error counts to the store.
@@ -49,6 +50,8 @@ const PRUNE: Duration = Duration::from_hours(1);
 const OLD: Duration = Duration::from_hours(24 * 30);
 /// Age from which the folder of an unfinished clone counts as abandoned.
 const ABANDONED: Duration = Duration::from_hours(1);
+/// How long a status waits for the store.
+const GLANCE: Duration = Duration::from_millis(500);
 /// Number of changes per repository kept regardless of age.
 const KEPT: i64 = 1_000;
 
@@ -138,7 +141,7 @@ impl Past {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CrashLeftovers {
     /// Changes that the crash interrupted.
-    pub(crate) interrupted: Vec<String>,
+    pub(crate) interrupted: Vec<OperationRow>,
     /// Worktrees whose repository is gone.
     pub(crate) orphaned: Vec<PathBuf>,
 }
@@ -147,6 +150,20 @@ impl Server {
     /// The leftovers of a crashed server.
     pub(crate) fn left(&self) -> MutexGuard<'_, CrashLeftovers> {
         self.left.lock()
+    }
+
+    /// Forgets the interrupted changes that were made again, as far as the store answers at once.
+    pub(crate) async fn forget_repeated(&self) {
+        let interrupted = self.left().interrupted.clone();
+        let forget = async {
+            for row in interrupted {
+                let id = row.id.clone();
+                if let Ok(true) = self.persistence.run(|store| async move { store.is_repeated(&row).await }).await {
+                    self.left().interrupted.retain(|one| one.id != id);
+                }
+            }
+        };
+        tokio::time::timeout(GLANCE, forget).await.ok();
     }
 
     /// The server-wide settings.
@@ -166,10 +183,10 @@ impl Server {
 
     /// Starts the periodic tasks, and recovers what the previous server left.
     pub(crate) async fn begin(self: &Arc<Self>) {
-        match crate::journal::Journal::interrupt_dead(&self.persistence).await {
+        match journal::Journal::interrupt_dead(&self.persistence).await {
             Ok(found) => {
                 if let Some(first) = found.first() {
-                    tracing::warn!(count = found.len(), first, "operations were interrupted when their server exited");
+                    tracing::warn!(count = found.len(), first = %journal::described(first), "operations were interrupted when their server exited");
                 }
                 self.left().interrupted = found;
             }

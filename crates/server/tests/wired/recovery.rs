@@ -8,7 +8,7 @@ use crate::support::{
     text_of,
     wire::{call, meta, modern, post, session, wait_for},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -35,6 +35,20 @@ fn interrupted_operations_are_reported() {
     assert!(status["interrupted"][0].as_str().is_some_and(|what| what.contains("git_commit")), "{status}");
     let listed = server.get(&format!("/operations?repository={}", fixture.path.display()));
     assert_eq!(listed["operations"][0]["state"], "interrupted", "{listed}");
+    let next = format!("mcp-server-git operations --repository {}", fixture.path.display());
+    assert_eq!(problem(&server, "1 change was interrupted when a previous server exited"), Some(json!(next)), "{status}");
+    // Until the same change is made again.
+    fs::remove_file(fixture.path.join(".git/hooks/pre-commit")).expect("a hook");
+    assert_ne!(tool(&server, "git_commit", json!({"message": "again"}))["isError"], true);
+    assert_eq!(problem(&server, "interrupted"), None);
+    assert_eq!(server.get("/status")["interrupted_count"], 0);
+}
+
+/// The command that the verdict names for the problem with these words.
+fn problem(server: &Administered, words: &str) -> Option<Value> {
+    let status = server.get("/status");
+    let mut all = status["problems"].as_array().expect("a list").iter();
+    all.find(|one| one["what"].as_str().is_some_and(|what| what.contains(words))).map(|one| one["next"].clone())
 }
 
 #[test]
@@ -68,7 +82,14 @@ fn a_damaged_store_is_set_aside_and_a_newer_one_refused() {
     fs::write(&path, vec![7; 8192]).expect("a file");
     let server = Administered::start(&fixture, &[], &[]);
     let aside = server.get("/status")["store"]["quarantined"].as_str().map(PathBuf::from).expect("a place");
-    assert_eq!(fs::read(aside).expect("what was damaged"), vec![7; 8192]);
+    assert_eq!(fs::read(&aside).expect("what was damaged"), vec![7; 8192]);
+    let words = format!("a damaged database was set aside: {}", aside.display());
+    assert_eq!(problem(&server, &words), Some(json!("mcp-server-git logs --level error")));
+    assert_eq!(operate(&server, &["status"]).status.code(), Some(1));
+    let logged = out(&operate(&server, &["logs", "--level", "error"]));
+    assert!(logged.contains("the database was damaged") && logged.contains(&aside.display().to_string()), "{logged}");
+    fs::remove_file(&aside).expect("a file");
+    assert_eq!(problem(&server, &words), None, "it was removed");
     assert_ne!(tool(&server, "git_status", json!({}))["isError"], true);
 }
 
