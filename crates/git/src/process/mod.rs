@@ -21,7 +21,7 @@ use crate::{
     process::{
         environment::{clean, configure, settings},
         os::{Group, Wake},
-        program::{Git, STEPS},
+        program::{Git, Ledger, STEPS},
         sandbox::Domain,
         stderr::{Errors, lock_in_the_way, reason},
         trace::Trace,
@@ -290,6 +290,12 @@ impl<'a> Process<'a> {
             return Err(self.unreadable(&ended, cancel));
         }
         Ok(ended)
+    }
+
+    /// Waits before this process is run again.
+    pub(crate) fn pause(&self, time: Duration, cancel: &Cancel) -> Result<()> {
+        let _listed = self.git.ledger().map(Ledger::pause);
+        cancel.pause(time)
     }
 
     /// The error for a read that died: its arguments were validated before, so the repository is at fault.

@@ -30,12 +30,14 @@ pub struct Git {
     ledger: Option<Arc<dyn Ledger>>,
 }
 
-/// Records running processes and temporary directories; an entry lasts until the returned guard is dropped.
+/// Records running processes, temporary directories and pauses; an entry lasts until the returned guard is dropped.
 pub trait Ledger: Debug + Send + Sync {
     /// Records a running process.
     fn child(&self, pid: u32, command: &str) -> Box<dyn Send>;
     /// Records a temporary directory.
     fn temporary(&self, path: &Path) -> Box<dyn Send>;
+    /// Records a pause before a process is run again.
+    fn pause(&self) -> Box<dyn Send>;
 }
 
 /// A version of git.
@@ -53,7 +55,7 @@ impl Git {
         Self { named: program, found: OnceLock::new(), version: OnceLock::new(), needs: OnceLock::new(), ledger: None }
     }
 
-    /// Records processes and temporary directories in `ledger`.
+    /// Records processes, temporary directories and pauses in `ledger`.
     #[must_use]
     pub fn listed_in(mut self, ledger: Arc<dyn Ledger>) -> Self {
         self.ledger = Some(ledger);

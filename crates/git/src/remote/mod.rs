@@ -323,7 +323,7 @@ fn transfer(process: Process<'_>, route: &Route, on_progress: OnProgress<'_>, ca
             };
         };
         tracing::debug!(command = process.name(), ?pause, "remote failed, retrying");
-        cancel.pause(pause)?;
+        process.pause(pause, cancel)?;
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) use envelope::{check, effect};
 pub(crate) use holds::{Held, Holds, How};
 pub(crate) use resource::ResourceKind;
 pub use services::Services;
-pub(crate) use timings::InGit;
+pub(crate) use timings::Apart;
 pub use timings::Origin;
 
 use crate::{

@@ -52,22 +52,24 @@ impl Default for Timings {
 }
 
 thread_local! {
-    /// Time spent in git processes on this thread.
-    static IN_GIT: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    /// Time spent on this thread in stages that are parts of others, by stage.
+    static APART: Cell<[Duration; Stage::ALL.len()]> = const { Cell::new([Duration::ZERO; Stage::ALL.len()]) };
 }
 
-/// Measures a git process for the call on this thread, until dropped.
-pub(crate) struct InGit(Instant);
+/// Measures a git process, or a pause, for the call on this thread, until dropped.
+pub(crate) struct Apart(Stage, Instant);
 
-impl InGit {
-    pub(crate) fn begin() -> Self {
-        Self(Instant::now())
+impl Apart {
+    pub(crate) fn begin(stage: Stage) -> Self {
+        Self(stage, Instant::now())
     }
 }
 
-impl Drop for InGit {
+impl Drop for Apart {
     fn drop(&mut self) {
-        IN_GIT.set(IN_GIT.get() + self.0.elapsed());
+        let mut all = APART.get();
+        all[self.0 as usize] += self.1.elapsed();
+        APART.set(all);
     }
 }
 
@@ -117,14 +119,19 @@ impl Timings {
         Waiting { timings: self, stage, began: Instant::now() }
     }
 
-    /// Runs `work` on this thread and counts its time as `stage`.
+    /// Runs `work` on this thread and counts its time as `stage`, without git processes and pauses.
     pub(super) fn time<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
-        let (began, before) = (Instant::now(), IN_GIT.get());
+        let (began, before) = (Instant::now(), APART.get());
         let done = work();
-        let in_git = IN_GIT.get().saturating_sub(before);
-        self.add(Stage::Git, began, in_git);
-        // git processes and other work alternate; each is shown as one span.
-        self.add(stage, began + in_git, began.elapsed().saturating_sub(in_git));
+        let after = APART.get();
+        // They alternate with other work; each stage is shown as one span.
+        let mut elsewhere = Duration::ZERO;
+        for part in Stage::ALL {
+            let spent = after[part as usize].saturating_sub(before[part as usize]);
+            self.add(part, began + elsewhere, spent);
+            elsewhere += spent;
+        }
+        self.add(stage, began + elsewhere, began.elapsed().saturating_sub(elsewhere));
         done
     }
 
@@ -155,7 +162,7 @@ impl Timings {
     pub(super) fn record(&self, name: &str, origin: &Origin, took: Duration, slow: Duration, ended: Result<(), &Error>) {
         let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let (queue_ms, lock_ms, open_ms) = (self.of(Stage::Queue), self.of(Stage::Lock), self.of(Stage::Open));
-        let (git_ms, encode_ms) = (self.of(Stage::Git), self.of(Stage::Encode));
+        let (git_ms, retry_ms, encode_ms) = (self.of(Stage::Git), self.of(Stage::Retry), self.of(Stage::Encode));
         let repo = self.repository.get().map(|repo| repo.display().to_string());
         let (Origin { session, request, .. }, trace) = (origin, origin.trace());
         let error = ended.err();
@@ -179,13 +186,15 @@ impl Timings {
                     lock_ms,
                     open_ms,
                     git_ms,
+                    retry_ms,
                     encode_ms,
                     $message
                 )
             };
         }
         match (took >= slow, error) {
-            (true, _) => record!(warn, "slow call"),
+            (true, None) => record!(warn, "slow call"),
+            (true, Some(_)) => record!(warn, "slow call failed"),
             (false, None) => record!(info, "done"),
             (false, Some(_)) => record!(info, "failed"),
         }
@@ -197,12 +206,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_in_git_is_counted_apart() {
+    fn time_in_git_and_in_pauses_is_counted_apart() {
         let timings = Timings::default();
         timings.time(Stage::Encode, || {
-            let child = InGit(Instant::now().checked_sub(Duration::from_secs(5)).unwrap_or_else(Instant::now));
-            drop(child);
+            for (stage, seconds) in [(Stage::Git, 5), (Stage::Retry, 3), (Stage::Git, 5)] {
+                drop(Apart(stage, Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap_or_else(Instant::now)));
+            }
         });
-        assert!(timings.of(Stage::Git) >= 5000 && timings.of(Stage::Encode) < 1000, "{timings:?}");
+        let all = [Stage::Git, Stage::Retry, Stage::Encode].map(|stage| timings.of(stage) / 1000);
+        assert_eq!(all, [10, 3, 0], "{timings:?}");
     }
 }

@@ -17,9 +17,14 @@ use crate::{
     },
     named::named,
     persistence::{Persistence, milliseconds, now_ms},
-    pipeline::{Call, InGit, Origin, Pipeline, ResourceKind, Services},
+    pipeline::{Apart, Call, Origin, Pipeline, ResourceKind, Services},
     state::StateDir,
-    telemetry::{errors::Errors, heap::Tracker, metrics::Metrics, watch::Watcher},
+    telemetry::{
+        errors::Errors,
+        heap::Tracker,
+        metrics::{Metrics, Stage},
+        watch::Watcher,
+    },
 };
 use guard::{Resources, Supervised};
 use mcp::{Intake, http::Authority, sessions::Sessions};
@@ -72,17 +77,21 @@ pub(crate) fn components() -> String {
     format!("{} or {last}", others.join(", "))
 }
 
-/// Registers git's child processes and temporary folders as resources.
+/// Registers git's child processes and temporary folders as resources, and measures processes and pauses.
 #[derive(Debug)]
 pub(crate) struct Ledger(pub(crate) Resources);
 
 impl git::Ledger for Ledger {
     fn child(&self, pid: u32, command: &str) -> Box<dyn Send> {
-        Box::new((self.0.acquire(ResourceKind::Child.name(), format!("git {command} (pid {pid})"), None).ok(), InGit::begin()))
+        Box::new((self.0.acquire(ResourceKind::Child.name(), format!("git {command} (pid {pid})"), None).ok(), Apart::begin(Stage::Git)))
     }
 
     fn temporary(&self, path: &Path) -> Box<dyn Send> {
         Box::new(self.0.acquire(ResourceKind::Temporary.name(), path.display().to_string(), None).ok())
+    }
+
+    fn pause(&self) -> Box<dyn Send> {
+        Box::new(Apart::begin(Stage::Retry))
     }
 }
 

@@ -35,7 +35,7 @@ const SESSIONS: Kind = Kind {
 };
 const PARTS: Kind = Kind {
     name: "mcp.server.git.call.stage",
-    help: "Time of tool calls by stage: waiting in queues and for locks, opening, git processes, and the rest.",
+    help: "Time of tool calls by stage: waiting in queues and for locks, opening, git processes, pauses before retries, and the rest.",
     bounds: &[0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0],
     labels: &["stage"],
 };
@@ -55,7 +55,9 @@ named! {
         Open = "open",
         /// In git processes.
         Git = "git",
-        /// In the tool outside git processes: in-process reads, and writing the answer.
+        /// Waiting between the attempts of a transfer.
+        Retry = "retry",
+        /// In the tool outside of both: in-process reads, and writing the answer.
         Encode = "encode",
     }
 }

@@ -3,7 +3,9 @@
 use crate::support::{
     Fixture, Outcome,
     admin::{Administered, hanging_commit, operate, tool},
-    out, program, programs, signal, text_of,
+    out, program, programs,
+    remote::{Fault, OPEN, published},
+    signal, text_of,
     tokens::tokens,
     wire::{call, modern, post, session, wait_for},
 };
@@ -302,6 +304,23 @@ fn metrics_count_events() {
     ] {
         assert!(has(&start, end), "{start}{end}: {}", reply.body);
     }
+}
+
+#[test]
+fn a_slow_call_that_fails_is_logged_with_its_error_and_its_pauses() {
+    let (fixture, remote) = published();
+    let server = Administered::start(&fixture, &[], &[&OPEN[..], &[("MCP_GIT_SLOW_MS", "1")]].concat());
+    remote.breaks(Fault::Status(503));
+    // Two pauses between three attempts: a quarter of a second, and twice that.
+    assert_eq!(tool(&server, "git_fetch", json!({}))["structuredContent"]["code"], "unavailable");
+    let logged = server.get("/logs?tool=git_fetch");
+    let record = logged["records"].as_array().and_then(|all| all.last()).cloned().unwrap_or_default();
+    assert!(record["level"] == "WARN" && record["message"] == "slow call failed", "{record}");
+    assert!(record["code"] == "unavailable" && record["error_class"] == "temporary_resource_unavailable", "{record}");
+    let ms = |key: &str| record[key].as_u64().unwrap_or_else(|| panic!("{key}: {record}"));
+    assert!(ms("retry_ms") >= 750 && ms("git_ms") > 0 && ms("encode_ms") < ms("retry_ms"), "{record}");
+    let figures = server.metrics();
+    assert!(figures.contains("mcp_server_git_call_stage_seconds_count{stage=\"retry\"} 1\n"), "{figures}");
 }
 
 #[test]
