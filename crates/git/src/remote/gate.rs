@@ -9,7 +9,7 @@ use crate::{
 };
 use std::{
     collections::HashSet,
-    io::Read,
+    io::{self, Read},
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
@@ -42,11 +42,31 @@ impl Target {
 
     /// True if the remote answers an unauthenticated request, whatever the answer.
     pub fn is_alive(&self, direction: Direction, network: &Network, cancel: &Cancel) -> bool {
-        if !address::is_http(&self.protocol) {
+        if !self.is_http() {
             return self.listens(network, cancel);
         }
+        match self.status(direction, network, cancel) {
+            Ok(status) => status < 500 && status != 429,
+            Err(err) => {
+                tracing::debug!(%err, "remote does not respond");
+                false
+            }
+        }
+    }
+
+    /// Whether git reaches it over HTTP.
+    pub fn is_http(&self) -> bool {
+        address::is_http(&self.protocol)
+    }
+
+    /// The status of the answer to git's first request over HTTP, without credentials. Follows no redirect.
+    ///
+    /// # Errors
+    ///
+    /// If there is no allowed address, or no answer in time.
+    pub fn status(&self, direction: Direction, network: &Network, cancel: &Cancel) -> io::Result<u16> {
         // Only at an allowed address: the name may resolve differently now.
-        let Ok(addresses) = self.addresses(network, cancel) else { return false };
+        let addresses = self.addresses(network, cancel).map_err(|err| io::Error::other(err.to_string()))?;
         let program = match direction {
             Direction::Fetch => "git-upload-pack",
             Direction::Push => "git-receive-pack",
@@ -58,13 +78,8 @@ impl Target {
         let config = ureq::Agent::config_builder();
         let config = config.timeout_global(Some(TIMEOUT)).proxy(None).max_redirects(0).http_status_as_error(false).tls_config(tls).build();
         let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), Pinned(addresses));
-        match agent.get(&url).call() {
-            Ok(answer) => answer.status().as_u16() < 500 && answer.status() != 429,
-            Err(err) => {
-                tracing::debug!(%err, "remote does not respond");
-                false
-            }
-        }
+        let answer = agent.get(&url).call().map_err(ureq::Error::into_io)?;
+        Ok(answer.status().as_u16())
     }
 
     /// True if the port accepts connections and, for ssh, sends an ssh banner.

@@ -10,6 +10,10 @@ use crate::support::{
 use std::{
     io::{Read, Write},
     net::TcpListener,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 /// A server with its own state folder in the ward's home.
@@ -116,14 +120,63 @@ fn unreachable_remotes_are_reported_reason_by_reason() -> Outcome {
     let both = format!("{protocol}; {host}");
     let report = ward.report(&both, &args);
     assert!(report.find("remotes", "accepts no connection (TCP)").is_some(), "{:#?}", report.checks);
-    let _listener = TcpListener::bind(("127.0.0.1", port))?;
-    assert_eq!(ward.report(&both, &args).state("remotes"), ["ok"]);
+    let remote = Answering::start(port)?;
+    ward.sh(&format!("git remote set-url origin http://user:hunter2@127.0.0.1:{port}/x.git"));
+    for status in [200, 401, 403, 404] {
+        remote.status.store(status, Ordering::SeqCst);
+        let report = ward.report(&both, &args);
+        let found = report.checks.iter().find(|one| one["name"] == "remotes").cloned().unwrap_or_default();
+        assert!(found["state"] == "ok" && found["detail"] == "1 remote host answers", "{found}");
+        assert_eq!(found["causes"][0], format!("127.0.0.1, port {port}: status {status}"));
+    }
+    // Without the password in the URL.
+    let asked = remote.asked.lock().expect("the requests").clone();
+    assert!(asked.contains("GET /x.git/info/refs?service=git-upload-pack HTTP/1.1\r\n"), "{asked}");
+    assert!(!asked.to_ascii_lowercase().contains("authorization") && !asked.contains("hunter2"), "{asked}");
+    for (status, state) in [(500, "problem"), (503, "problem"), (429, "note"), (301, "note")] {
+        remote.status.store(status, Ordering::SeqCst);
+        let report = ward.report(&both, &args);
+        let found = report.find("remotes", &format!("answers status {status}")).unwrap_or_else(|| panic!("{:#?}", report.checks));
+        assert!(found["state"] == state && found["fix"].is_string(), "{found}");
+    }
+    // git:// is only connected to.
+    let lines = format!("{both}; export MCP_GIT_PROTOCOLS=git");
+    ward.sh(&format!("git remote set-url origin git://127.0.0.1:{port}/x.git"));
+    let report = ward.report(&lines, &args);
+    let found = report.checks.iter().find(|one| one["name"] == "remotes").cloned().unwrap_or_default();
+    assert!(found["state"] == "ok" && found["detail"] == "1 remote host accepts connections", "{found}");
     ward.sh("git remote set-url origin https://nobody.invalid/x.git");
     ward.heals_by("", &args, "remotes", "(DNS)", |fix| {
         let command = fix.split('`').nth(1).unwrap_or_default();
         format!("{}; {both}", command.replace(" URL", &format!(" http://127.0.0.1:{port}/x.git")))
     });
     Ok(())
+}
+
+/// A server over HTTP that answers each request with a status.
+struct Answering {
+    status: Arc<AtomicU16>,
+    /// The requests so far.
+    asked: Arc<Mutex<String>>,
+}
+
+impl Answering {
+    /// Runs until the test program ends.
+    fn start(port: u16) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port))?;
+        let own = Self { status: Arc::default(), asked: Arc::default() };
+        let (status, asked) = (Arc::clone(&own.status), Arc::clone(&own.asked));
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut buffer = [0; 4096];
+                let count = stream.read(&mut buffer).unwrap_or_default();
+                asked.lock().expect("the requests").push_str(&String::from_utf8_lossy(&buffer[..count]));
+                let answer = format!("HTTP/1.1 {} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status.load(Ordering::SeqCst));
+                stream.write_all(answer.as_bytes()).unwrap_or_default();
+            }
+        });
+        Ok(own)
+    }
 }
 
 /// The states of the steps, in order.

@@ -137,34 +137,88 @@ pub(super) fn reach(patient: &Patient<'_>) -> Vec<Finding> {
     let remotes = all(patient);
     let mut places = BTreeSet::new();
     let asked: Vec<&Found<'_>> = remotes.iter().filter(|found| places.insert((found.target.host.clone(), found.target.port))).collect();
-    let findings: Vec<Finding> = thread::scope(|scope| {
-        let all: Vec<_> = asked.iter().map(|found| scope.spawn(|| unreachable(patient, found))).collect();
-        all.into_iter().filter_map(|one| one.join().ok().flatten()).collect()
+    let answers: Vec<Result<Reached, Finding>> = thread::scope(|scope| {
+        let all: Vec<_> = asked.iter().map(|found| scope.spawn(|| answer(patient, found))).collect();
+        all.into_iter().filter_map(|one| one.join().ok()).collect()
     });
-    finding::or_fine(findings, || {
-        let fine = Finding::fine(format!("{} can be reached", finding::count(places.len(), "remote host")));
-        places.iter().fold(fine, |fine, (host, port)| fine.because(format!("{host}, port {port}")))
+    let (mut reached, mut findings) = (Vec::new(), Vec::new());
+    for answer in answers {
+        match answer {
+            Ok(one) => reached.push(one),
+            Err(finding) => findings.push(finding),
+        }
+    }
+    finding::or_fine(findings, || fine(&reached))
+}
+
+/// What is known of a remote that was reached.
+struct Reached {
+    place: String,
+    /// The status of its answer over HTTP. A connection is all that is tried for other protocols.
+    status: Option<u16>,
+}
+
+fn fine(reached: &[Reached]) -> Finding {
+    let answering = reached.iter().filter(|one| one.status.is_some()).count();
+    let shown = |number: usize, one: &str, many: &str| {
+        (number > 0).then(|| format!("{} {}", finding::count(number, "remote host"), if number == 1 { one } else { many }))
+    };
+    let parts: Vec<String> =
+        [shown(answering, "answers", "answer"), shown(reached.len() - answering, "accepts connections", "accept connections")]
+            .into_iter()
+            .flatten()
+            .collect();
+    let fine = Finding::fine(if parts.is_empty() { "there is no remote host".to_owned() } else { parts.join(", ") });
+    reached.iter().fold(fine, |fine, one| {
+        let status = one.status.map(|status| format!(": status {status}")).unwrap_or_default();
+        fine.because(format!("{}{status}", one.place))
     })
 }
 
-/// Why a remote cannot be reached. Connects only where the server itself may.
-fn unreachable(patient: &Patient<'_>, found: &Found<'_>) -> Option<Finding> {
+/// Connects to a remote and, over HTTP, sends git's first request without credentials. Only where the server itself may.
+fn answer(patient: &Patient<'_>, found: &Found<'_>) -> Result<Reached, Finding> {
     let (target, network) = (&found.target, &patient.config.network);
     let place = format!("{}, port {}", target.host, target.port);
+    connect(patient, found, &place)?;
+    if !target.is_http() {
+        return Ok(Reached { place, status: None });
+    }
+    let status = target.status(Direction::Fetch, network, &Cancel::new(Some(Instant::now() + STEP))).map_err(|err| {
+        let detail = format!("{}: {place} accepts connections, but gives no answer over HTTP: {err}", found.shown());
+        if target.protocol == "https" {
+            let fix = "Renew the certificate, or the system's CA certificates, unless git trusts another authority (`http.sslCAInfo`).";
+            Finding::note(detail, fix)
+        } else {
+            Finding::problem(detail, "Make sure that the URL has the right scheme and port.")
+        }
+        .caused_by(&err)
+    })?;
+    let detail = format!("{}: {place} answers status {status}", found.shown());
+    match status {
+        200..=299 | 401 | 403 | 404 => Ok(Reached { place, status: Some(status) }),
+        500.. => Err(Finding::problem(detail, "Repair the remote host, or wait until it works: fetches and pushes fail meanwhile.")),
+        429 => Err(Finding::note(detail, "Wait: the remote host limits requests.")),
+        _ => Err(Finding::note(detail, "Make sure that the URL is the repository's own: redirects are not followed.")),
+    }
+}
+
+/// Connects to a remote.
+fn connect(patient: &Patient<'_>, found: &Found<'_>, place: &str) -> Result<(), Finding> {
+    let (target, network) = (&found.target, &patient.config.network);
     if !network.names().contains(&target.protocol.as_str()) {
         let fix = format!("export MCP_GIT_PROTOCOLS={},{}", network.names().join(","), target.protocol);
-        return Some(Finding::problem(format!("{} uses the protocol `{}`, which is not allowed", found.shown(), target.protocol), fix));
+        return Err(Finding::problem(format!("{} uses the protocol `{}`, which is not allowed", found.shown(), target.protocol), fix));
     }
     let addresses = match target.addresses(network, &Cancel::new(Some(Instant::now() + STEP))) {
         Ok(addresses) => addresses,
         Err(err @ Error::PrivateAddress { .. }) => {
             let list: Vec<&str> = network.allow_hosts.iter().map(String::as_str).chain([target.host.as_str()]).collect();
             let fix = format!("export MCP_GIT_ALLOW_HOSTS={}", word(list.join(",")));
-            return Some(Finding::problem(format!("{}: {err}", found.shown()), fix).caused_by(&err));
+            return Err(Finding::problem(format!("{}: {err}", found.shown()), fix).caused_by(&err));
         }
         Err(err) if target.protocol == "ssh" && env::home_dir().is_some_and(|home| home.join(".ssh/config").is_file()) => {
             let fix = "Try `ssh -T` with that name: ~/.ssh/config may give it another host name.";
-            return Some(Finding::note(format!("{}: the name {} is not in DNS", found.shown(), target.host), fix).caused_by(&err));
+            return Err(Finding::note(format!("{}: the name {} is not in DNS", found.shown(), target.host), fix).caused_by(&err));
         }
         Err(err) => {
             let fix = format!(
@@ -172,23 +226,21 @@ fn unreachable(patient: &Patient<'_>, found: &Found<'_>) -> Option<Finding> {
                 word(found.repo.top()),
                 word(&found.name)
             );
-            return Some(
-                Finding::problem(format!("{}: the name {} does not resolve (DNS)", found.shown(), target.host), fix).caused_by(&err),
+            return Err(
+                Finding::problem(format!("{}: the name {} does not resolve (DNS)", found.shown(), target.host), fix).caused_by(&err)
             );
         }
     };
     let mut last = None;
     for address in addresses.iter().take(MAX_ADDRESSES) {
         match TcpStream::connect_timeout(address, STEP) {
-            Ok(_) => return None,
+            Ok(_) => return Ok(()),
             Err(err) => last = Some((address, err)),
         }
     }
-    let (address, err) = last?;
+    let Some((address, err)) = last else { return Ok(()) };
     let fix = format!("Make sure that {place} is open to this machine (firewall, VPN, proxy), and that the URL names the right port.");
-    Some(
-        Finding::problem(format!("{}: {place} accepts no connection (TCP): {err}", found.shown()), fix)
-            .because(format!("tried {address} last"))
-            .caused_by(&err),
-    )
+    Err(Finding::problem(format!("{}: {place} accepts no connection (TCP): {err}", found.shown()), fix)
+        .because(format!("tried {address} last"))
+        .caused_by(&err))
 }
