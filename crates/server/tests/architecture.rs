@@ -63,7 +63,7 @@ const LONG: &[(&str, &str, usize, &str)] = &[
     ("crates/server/src/cli/mod.rs", "run", 76, "an arm for each sub-command"),
     ("crates/server/src/cli/serve.rs", "run", 64, "the start of the server, in its order"),
     ("crates/server/src/cli/supervise.rs", "supervise", 73, "one loop over workers, requests and signals"),
-    ("crates/server/src/error/advice/mod.rs", "on", 187, "an arm for each error of git"),
+    ("crates/server/src/error/advice/mod.rs", "on", 188, "an arm for each error of git"),
     ("crates/server/src/server/mod.rs", "begin", 61, "the periodic tasks, one after the other"),
     ("crates/server/src/tools/push.rs", "run", 68, "the checks before a push, in their order"),
     ("crates/server/src/wire/completions.rs", "complete", 62, "an arm for each argument"),

@@ -66,7 +66,7 @@ fn a_configured_rebase_without_own_commits_is_a_fast_forward() {
         shell(&fixture.path, "cd ../copy; git pull -q --no-edit");
         serve(&fixture).text("git_pull", &json!({}));
         assert_eq!(fixture.text(&["rev-list", "--count", "--merges", "HEAD"]), merges, "{rebase}");
-        let shape = ["log", "--graph", "--format=-"];
+        let shape = ["log", "--graph", "--format=tformat:-"];
         assert_eq!(fixture.text(&shape), fixture.text(&[&["-C", "../copy"][..], &shape].concat()), "{rebase}");
     }
 }
