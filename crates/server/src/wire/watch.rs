@@ -41,11 +41,12 @@ pub(super) async fn subscribe(pipeline: &Arc<Pipeline>, connection: &Connection,
     *looking = Some(ended.clone());
     // Holds a weak reference, so that the end of the connection ends the task.
     let (pipeline, state, caller) = (Arc::clone(pipeline), Arc::downgrade(&connection.state), connection.caller.clone());
+    let session = connection.session.clone();
     tokio::spawn(async move {
         loop {
             tokio::select! { () = ended.cancelled() => return, () = tokio::time::sleep(PERIOD) => {} }
             let Some(state) = state.upgrade() else { return };
-            let connection = Connection { state, caller: caller.clone(), client: Some(client.clone()) };
+            let connection = Connection { state, caller: caller.clone(), session: session.clone(), client: Some(client.clone()) };
             let mut watched = connection.state.watches.lock().clone();
             let changed = poll(&pipeline, &connection, &mut watched).await;
             for (uri, seen) in &watched {
