@@ -56,7 +56,7 @@ pub enum Misdirected {
     #[error("`{0}` is a mirror (`remote.{0}.mirror`): git only pushes all references to it at once")]
     Mirror(String),
     /// git would push submodules first, or refuse the push because of them.
-    #[error("{setting}, and no remote of these submodules has commits that the push records: {}", .modules.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    #[error("{setting}, and these submodules have commits that the push needs and none of their remotes has: {}", .modules.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     SubmodulesFirst {
         /// The setting, in words.
         setting: String,

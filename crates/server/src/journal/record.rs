@@ -119,8 +119,8 @@ impl Record<'_> {
             notes.beyond.iter().take(MAX_BESIDE).map(|path| word(Field::Path, path.as_bytes(), "`git ls-files --eol`")).collect();
         let more = notes.beyond.len() - named.len();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let limits = "of files that git converts, git_undo keeps the bytes of 200, each up to 64 MiB";
-        (!named.is_empty()).then(|| format!("{limits}; it restores these only as git checks them out: {}{more}", named.join(", ")))
+        let limits = "it keeps 200 new files and files that git converts, each up to 64 MiB";
+        (!named.is_empty()).then(|| format!("git_undo cannot restore the exact bytes of {}{more}: {limits}", named.join(", ")))
     }
 
     /// Declares the object with the configuration of a deleted branch.

@@ -143,7 +143,7 @@ fn how_rebased(configured: PullRebase) -> &'static str {
     match configured {
         PullRebase::Merges => "; merge commits are kept, as `pull.rebase` or `branch.*.rebase` is `merges`",
         PullRebase::Interactive => {
-            "; `pull.rebase` or `branch.*.rebase` is `interactive`: git would open an editor for the steps, none of which is changed here"
+            "; `pull.rebase` or `branch.*.rebase` is `interactive`: git would open an editor; here all steps are kept"
         }
         PullRebase::Off | PullRebase::Plain => "",
     }

@@ -72,7 +72,7 @@ fn hint(cx: &Context<'_>, err: &Misdirected, branch: Option<&str>) -> Option<Str
             let calls: Vec<String> =
                 modules.iter().take(CALLS).map(|module| cx.echo.other("git_push", &[("repo_path", place(module))])).collect();
             format!(
-                "Push each of them first: {}. A commit on no branch needs one: git_create_branch. Then repeat the call.",
+                "Push each first: {}. A commit on no branch needs one: git_create_branch there. Then repeat the call.",
                 calls.join(", ")
             )
         }

@@ -1,15 +1,14 @@
 //! Edits that `git_undo` cannot restore byte for byte, since git converts them and they exceed what is kept.
 
 use crate::support::{Fixture, undo};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fs;
 
 /// The last of more edited files than are kept, in git's order.
 const LAST: &str = "f99.x";
 /// What git would restore differently.
 const EDIT: &str = "$Id: mine $\nedited\n";
-const ASKED: &str = "nothing was changed: of files that git converts, git_undo keeps the bytes of 200, each up to 64 MiB; it restores these \
-    only as git checks them out: ";
+const ASKED: &str = "nothing was changed: git_undo cannot restore the exact bytes of ";
 
 /// 203 edited files that git converts.
 fn many() -> Fixture {
@@ -35,8 +34,8 @@ fn large() -> Fixture {
 
 #[test]
 fn a_change_asks_before_it_overwrites_them() {
-    let cases: [(fn() -> Fixture, &str, Value); 3] = [
-        (many, "git_restore", json!({"paths": ["."]})),
+    let cases = [
+        (many as fn() -> Fixture, "git_restore", json!({"paths": ["."]})),
         (many, "git_reset", json!({"mode": "hard"})),
         (large, "git_restore", json!({"paths": [LAST]})),
     ];
@@ -54,7 +53,7 @@ fn a_change_asks_before_it_overwrites_them() {
         let mut confirmed = args.clone();
         confirmed["confirm"] = json!(true);
         let done = client.text(tool, &confirmed);
-        assert!(done.contains("it restores these only as git checks them out: "), "{tool}: {done}");
+        assert!(done.contains("git_undo cannot restore the exact bytes of "), "{tool}: {done}");
         assert!(content() != before, "{tool}");
         undo(&mut client);
         let restored = String::from_utf8_lossy(&content()).into_owned();

@@ -25,7 +25,7 @@ fn a_pull_keeps_merges_as_configured() {
     for (key, value, merges, said) in [
         ("pull.rebase", "merges", 1, "merge commits are kept"),
         ("branch.main.rebase", "m", 1, "merge commits are kept"),
-        ("pull.rebase", "interactive", 0, "git would open an editor for the steps"),
+        ("pull.rebase", "interactive", 0, "git would open an editor; here all steps are kept"),
         ("pull.rebase", "true", 0, "pulled: HEAD moved from"),
     ] {
         let fixture = diverged();
