@@ -169,11 +169,13 @@ impl Repo {
 
     /// A git process that changes this repository.
     pub(crate) fn change(&self, args: &[&str]) -> Process<'_> {
-        // A submodule is a separate repository, with untrusted filters. Unlike a setting, an option does not reach hooks.
+        // A submodule is a separate repository, with untrusted filters. Unlike a setting, an option does not reach hooks; these
+        // commands have none, and abort and skip start `git reset`.
         let (command, options) = args.split_at(args.len().min(1));
         let has_option = matches!(command, ["checkout" | "reset" | "restore"]);
         let mut process = self.process(Mode::Change, command).args(has_option.then_some("--no-recurse-submodules")).args(options);
-        if !self.location.trusted || matches!(command, ["bisect" | "stash" | "submodule" | "worktree"]) {
+        let resets = options.iter().any(|option| matches!(*option, "--abort" | "--skip"));
+        if !self.location.trusted || resets || matches!(command, ["bisect" | "stash" | "submodule" | "worktree"]) {
             process = process.config("submodule.recurse", "false");
         }
         process = process.traced(self.may_be_stopped().then_some(self.location.git_dir.as_path()));

@@ -37,7 +37,7 @@ fn a_push_waits_for_the_submodules_that_it_records() {
         let mut client = serve(&fixture);
         let error = client.error("git_push", &json!({}));
         let inner = fixture.text(&["-C", "sub", "rev-parse", "HEAD"]);
-        assert!(error.contains(&format!("{setting}, and no remote of these submodules has commits")), "{error}");
+        assert!(error.contains(&format!("{setting}, and these submodules have commits")), "{error}");
         assert!(error.contains(&format!("`sub` at {inner}")), "{error}");
         let folder = fixture.path.join("sub").display().to_string();
         assert!(error.contains(&format!("git_push {}", json!({"repo_path": folder}))), "{error}");
@@ -86,6 +86,24 @@ fn a_setting_to_recurse_moves_no_submodule() {
         // git itself would move it.
         fixture.git(&["reset", "-q", "--hard", "other"]);
         assert_ne!(fixture.text(&["-C", "sub", "rev-parse", "HEAD"]), before, "{tool}");
+    }
+}
+
+/// git aborts and skips with a reset of its own.
+#[test]
+fn a_setting_to_recurse_moves_no_submodule_at_the_end_of_an_operation() {
+    for (command, tool) in [("merge side", "git_abort"), ("cherry-pick side", "git_abort"), ("cherry-pick side", "git_continue")] {
+        let fixture = repository();
+        let script = format!(
+            "set -e; git checkout -q -b side main~1; echo side > a.txt; git commit -q -m side a.txt; git checkout -q main
+             echo main > a.txt; git commit -q -m main a.txt; git -C sub checkout -q HEAD~1; git config submodule.recurse true
+             ! git {command} > /dev/null 2>&1"
+        );
+        shell(&fixture.path, &script);
+        let before = fixture.text(&["-C", "sub", "rev-parse", "HEAD"]);
+        let args = if tool == "git_abort" { json!({}) } else { json!({"skip": true}) };
+        serve(&fixture).text(tool, &args);
+        assert_eq!(fixture.text(&["-C", "sub", "rev-parse", "HEAD"]), before, "{command}, {tool}");
     }
 }
 
