@@ -80,6 +80,10 @@ fn is_step(git_dir: &Folder, sign: &str) -> bool {
     let is_some_step = |line: &&[u8]| !line.is_empty() && !line.starts_with(b"#");
     let last = done.split(|&byte| byte == b'\n').rfind(is_some_step).unwrap_or_default();
     let is_id = |word: &str| word.len() >= MIN_ID && at.starts_with(word.as_bytes());
+    if sign == "REVERT_HEAD" {
+        // A rebase reverts no commit but by a step that says so.
+        return last.starts_with(b"revert ");
+    }
     if sign != "MERGE_HEAD" {
         let commit = last.to_str_lossy().split(' ').nth(1).is_some_and(is_id);
         return commit || git_dir.line("REBASE_HEAD").is_some_and(|id| id == at);

@@ -45,6 +45,18 @@ fn an_abort_ends_the_inner_operation_first() {
 }
 
 #[test]
+fn a_revert_of_the_commit_at_which_a_rebase_stopped_is_an_operation_of_its_own() {
+    let fixture = stopped_in_rebase("rev-parse --verify none");
+    let stopped = fixture.text(&["rev-parse", "HEAD"]);
+    fixture.write("a.txt", "later\n").commit("later");
+    assert!(!fixture.try_git(&["revert", "--no-edit", &stopped]).status.success());
+    let mut client = fixture.serve();
+    let aborted = client.text("git_abort", &json!({}));
+    assert!(aborted.contains("the revert is aborted") && rebases(&fixture), "{aborted}");
+    assert_eq!(fixture.text(&["log", "-1", "--format=%s"]), "later");
+}
+
+#[test]
 fn a_continue_ends_the_inner_operation_first() {
     for (command, name) in INNER.into_iter().filter(|(command, _)| !command.ends_with("main~1")) {
         let fixture = stopped_in_rebase(command);
