@@ -176,6 +176,8 @@ pub struct Ambiguity {
     pub taken: String,
     /// The other references, and the id of an object that the name abbreviates.
     pub others: Vec<String>,
+    /// Whether the full name stands for the same. Not for a checkout: git checks out a branch by its short name alone.
+    pub full_name_helps: bool,
 }
 
 /// Checks a full reference name with git's rules.

@@ -141,7 +141,7 @@ impl Repo {
             Some(taken) => {
                 let others = found.iter().filter(|full| *full != taken).cloned().collect();
                 let name = name.as_str().to_owned();
-                cancel.looked_up(&name.clone(), Some(Ambiguity { name, taken: taken.clone(), others }));
+                cancel.looked_up(&name.clone(), Some(Ambiguity { name, taken: taken.clone(), others, full_name_helps: true }));
                 Ok(taken.clone())
             }
             None => self.full_name(name, cancel)?.ok_or_else(|| Error::UnknownRevision(name.as_str().to_owned())),

@@ -70,7 +70,12 @@ impl Repo {
             return Ok(());
         }
         let taken = found.remove(0);
-        self.record_ambiguity(name, taken, found, cancel)
+        if taken == name {
+            // `HEAD` and its like have no longer name.
+            cancel.looked_up(name, None);
+            return Ok(());
+        }
+        self.record_ambiguity(name, taken, found, true, cancel)
     }
 
     /// Records for the caller if `branch` was taken although other references have its name.
@@ -78,14 +83,14 @@ impl Repo {
         let taken = branch.full();
         let mut others = self.references(branch.as_str(), cancel)?;
         others.retain(|full| *full != taken);
-        self.record_ambiguity(branch.as_str(), taken, others, cancel)
+        self.record_ambiguity(branch.as_str(), taken, others, false, cancel)
     }
 
-    fn record_ambiguity(&self, name: &str, taken: String, mut others: Vec<String>, cancel: &Cancel) -> Result<()> {
+    fn record_ambiguity(&self, name: &str, taken: String, mut others: Vec<String>, full_name_helps: bool, cancel: &Cancel) -> Result<()> {
         if others.is_empty() {
             others.extend(self.abbreviated(name, cancel)?);
         }
-        cancel.looked_up(name, (!others.is_empty()).then(|| Ambiguity { name: name.to_owned(), taken, others }));
+        cancel.looked_up(name, (!others.is_empty()).then(|| Ambiguity { name: name.to_owned(), taken, others, full_name_helps }));
         Ok(())
     }
 

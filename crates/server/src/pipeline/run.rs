@@ -59,11 +59,13 @@ fn with_ambiguities(result: Result<Reply, Error>, cancel: &Cancel) -> Result<Rep
         let others: Vec<String> = one.others.iter().map(|name| spelled(name)).collect();
         format!("{} is ambiguous: {} was taken, not {}", spelled(&one.name), spelled(&one.taken), others.join(" or "))
     };
-    let found: Vec<String> = cancel.ambiguities().into_iter().map(described).collect();
-    if found.is_empty() {
+    let ambiguities = cancel.ambiguities();
+    if ambiguities.is_empty() {
         return result;
     }
-    let note = format!("{}; the full name avoids this", found.join("; "));
+    let advice = if ambiguities.iter().any(|one| one.full_name_helps) { "; the full name avoids this" } else { "" };
+    let found: Vec<String> = ambiguities.into_iter().map(described).collect();
+    let note = format!("{}{advice}", found.join("; "));
     match result {
         Ok(mut reply) => {
             reply.say(&note);
