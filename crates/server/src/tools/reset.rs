@@ -48,9 +48,12 @@ impl Tool for Reset {
                 .hint("Unstage single files with `paths`, or finish or abort it first."));
         }
         if mode == ResetMode::Hard {
-            // First, since it may have a reason why git_undo cannot restore all.
-            cx.keeps_files(Raw::Edited(&[]))?;
-            cx.permit(PolicyAction::HardReset, "`hard` overwrites the index and tracked files; git_undo can restore them")?;
+            let permitted = cx.permit(PolicyAction::HardReset, "`hard` overwrites the index and tracked files; git_undo can restore them");
+            // A question names first what git_undo cannot restore.
+            match permitted {
+                Err(denied) if denied.kind == Kind::Denied => return Err(denied),
+                permitted => cx.keeps_files(Raw::Edited(&[])).and(permitted)?,
+            }
         }
         let before = cx.repo.head(cx.cancel)?;
         let target = args.target.as_deref().map(Rev::new).transpose()?;
