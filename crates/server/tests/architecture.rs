@@ -56,7 +56,7 @@ const LONG: &[(&str, &str, usize, &str)] = &[
     ("crates/git/src/change/integrate.rs", "merge", 64, "the checks of a merge, then the merge"),
     ("crates/git/src/change/proceed.rs", "proceed", 70, "one decision over the operations and the actions"),
     ("crates/git/src/repo/settings.rs", "note_values", 65, "a line for each key"),
-    ("crates/mcp/src/http/front.rs", "screen", 82, "the checks of a request, in the order in which they refuse it"),
+    ("crates/mcp/src/http/front.rs", "screen", 90, "the checks of a request, in the order in which they refuse it"),
     ("crates/mcp/src/http/mod.rs", "serve", 94, "one loop over listeners, connections and the stop"),
     ("crates/mcp/src/http/socket.rs", "run", 67, "one loop over both directions of a WebSocket"),
     ("crates/server/src/app.rs", "new", 89, "the composition of all parts"),

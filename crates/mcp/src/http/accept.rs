@@ -6,7 +6,12 @@ use super::{
     stream::{Bounded, Received},
 };
 use crate::intake::Intake;
-use axum::Router;
+use axum::{
+    Router,
+    http::{Method, StatusCode},
+    response::{IntoResponse, Response},
+};
+use futures_util::future::Either;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{io, pin::pin, sync::Arc, time::Duration};
@@ -88,7 +93,9 @@ where
         let mut request = request.map(|body| Received::new(body, Arc::clone(&counted)));
         let turn = Arc::new(Turn::new(Arc::clone(&slot)));
         request.extensions_mut().insert(Arc::clone(&turn));
+        let is_deletion = request.method() == Method::DELETE;
         let answer = app.clone().call(request);
+        let answer = if is_deletion { Either::Left(finished(answer)) } else { Either::Right(answer) };
         async move { answer.await.map(|answer| answer.map(|body| Answer::new(body, turn))) }
     });
     let served = http1::Builder::new()
@@ -112,6 +119,14 @@ where
             log(served.await);
         }
     }
+}
+
+/// Answers a request that is finished although its client hangs up: hyper drops the others, even before it begins them.
+fn finished<E: Send + 'static>(
+    answer: impl Future<Output = Result<Response, E>> + Send + 'static,
+) -> impl Future<Output = Result<Response, E>> {
+    let answer = tokio::spawn(answer);
+    async move { answer.await.unwrap_or_else(|_| Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response())) }
 }
 
 fn log(ended: hyper::Result<()>) {

@@ -250,11 +250,16 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         Ok(session) => session,
         Err(refused) => return *refused,
     };
-    if let Some(session) = &session
-        && !front.sessions.is_owned_by(session, owner.as_ref()).await
-    {
-        front.options.sessions.refuse(&Refusal::new(Fault::Invalid, "unknown_session"));
-        return not_found();
+    if let Some(session) = &session {
+        match front.sessions.is_owned_by(session, owner.as_ref()).await {
+            Ok(true) => {}
+            Ok(false) => {
+                front.options.sessions.refuse(&Refusal::new(Fault::Invalid, "unknown_session"));
+                // The body is not read, so nothing can follow it.
+                return ([(header::CONNECTION, "close")], not_found()).into_response();
+            }
+            Err(why) => return rejected(&why, None),
+        }
     }
     if parts.method != Method::POST {
         return without_message(&front, session.as_deref(), Request::from_parts(parts, body), next).await;
@@ -319,7 +324,11 @@ pub(super) async fn screen(State(front): State<Arc<Front>>, request: Request, ne
         Err((why, id)) => return rejected(&why, id),
     };
     let body = rewritten(&mut parts.headers, &bytes, &message).unwrap_or(bytes);
-    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    let mut response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    let is_gone = |session: &String| front.options.sessions.find(session).is_none();
+    if response.status() == StatusCode::INTERNAL_SERVER_ERROR && session.as_ref().is_some_and(is_gone) {
+        response = not_found();
+    }
     held(response, holds.busy)
 }
 

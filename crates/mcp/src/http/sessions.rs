@@ -86,20 +86,20 @@ impl HttpSessions {
     }
 
     /// Whether there is such a session, here or persisted, and this principal owns it.
-    pub(super) async fn is_owned_by(&self, id: &str, owner: Option<&Arc<str>>) -> bool {
+    pub(super) async fn is_owned_by(&self, id: &str, owner: Option<&Arc<str>>) -> Result<bool, Refused> {
         if let Some(session) = self.all.find(id) {
-            return session.owner() == owner;
+            return Ok(session.owner() == owner);
         }
-        let Some(keeper) = &self.all.keeper else { return false };
+        let Some(keeper) = &self.all.keeper else { return Ok(false) };
         let is_own = |kept: SessionRecord| kept.principal == owner.map_or("", |owner| owner);
         if !keeper.load(id).await.is_some_and(is_own) {
-            return false;
+            return Ok(false);
         }
         if self.all.find(id).is_none() {
-            let Some(_opening) = self.all.make_room() else { return false };
+            let _opening = self.make_room()?;
             self.add(id, owner.cloned());
         }
-        true
+        Ok(true)
     }
 
     /// Reserves room for one more session.
@@ -114,7 +114,6 @@ impl HttpSessions {
     pub(super) fn begin(&self, id: &str, request: &RequestId) -> Result<Busy, Refused> {
         let session = self.all.find(id).ok_or(Refused::Unknown)?;
         let mut held = held(&session).ok_or(Refused::Unknown)?;
-        session.record_request();
         let (is_running, running) = held.handle.as_ref().map_or((false, 0), |handle| handle.running(request));
         if is_running || held.in_flight.contains(request) {
             drop(held);
@@ -122,6 +121,7 @@ impl HttpSessions {
             self.all.reused(&session);
             return Err(Refused::Duplicate);
         }
+        session.record_request();
         if running.max(held.in_flight.len()) >= self.per_session.in_flight {
             return Err(Refused::Full("too many requests are in flight on this session"));
         }
@@ -198,8 +198,9 @@ struct KeeperStore {
 impl SessionStore for KeeperStore {
     async fn load(&self, id: &str) -> Result<Option<SessionState>, SessionStoreError> {
         // The front has added it, with its owner.
-        let Some(session) = self.all.get(id) else { return Ok(None) };
-        let kept = self.keeper.load(id).await.filter(|kept| kept.principal == session.principal);
+        let Some(session) = self.all.find(id) else { return Ok(None) };
+        let owner = session.owner().map_or("", |owner| owner);
+        let kept = self.keeper.load(id).await.filter(|kept| kept.principal == owner);
         let Some(kept) = kept else { return Ok(None) };
         let Ok(params) = serde_json::from_str::<InitializeRequestParams>(&kept.params) else {
             self.all.fail(id, Fault::CorruptedSessionState, "kept_state_unreadable");
@@ -210,7 +211,7 @@ impl SessionStore for KeeperStore {
     }
 
     async fn store(&self, id: &str, state: &SessionState) -> Result<(), SessionStoreError> {
-        let Some(session) = self.all.get(id) else { return Ok(()) };
+        let Some(session) = self.all.find(id).map(|session| session.info()) else { return Ok(()) };
         let kept = SessionRecord {
             id: id.to_owned(),
             principal: session.principal,
@@ -304,7 +305,8 @@ impl SessionManager for HttpSessions {
             about = Some((format!("{} {}", info.name, info.version), request.params.protocol_version.to_string()));
         }
         let answer = self.handle(id)?.initialize(message).await?;
-        if let Some((client, protocol)) = about {
+        // It may have been closed meanwhile.
+        if let (Some(session), Some((client, protocol))) = (self.all.find(id), about) {
             session.opened(&client, &protocol);
         }
         Ok(answer)

@@ -41,6 +41,7 @@ pub(super) fn pair() -> (Handle, SessionTransport) {
         streams: Streams::new(),
         opening: None,
         begun: false,
+        over: false,
         open: HashMap::new(),
         tokens: HashMap::new(),
         asked: HashMap::new(),
@@ -56,6 +57,8 @@ struct Routes {
     opening: Option<(RequestId, oneshot::Sender<ServerJsonRpcMessage>)>,
     /// The handshake has been sent; nothing may precede it.
     begun: bool,
+    /// The service has ended; nothing would end another request.
+    over: bool,
     /// Unanswered requests.
     open: HashMap<RequestId, Request>,
     /// Requests with progress notifications, by token.
@@ -190,6 +193,9 @@ impl Handle {
         // No await after this one: a client that disconnects at any moment leaves no partial request.
         let place = self.inbox.reserve().await.map_err(|_| Ended)?;
         let mut routes = lock(&self.routes);
+        if routes.over {
+            return Err(Ended);
+        }
         let (stream, passed) = routes.streams.begin();
         if let JsonRpcMessage::Request(request) = &message {
             let token = request.request.get_meta().get_progress_token();
@@ -262,6 +268,7 @@ impl Drop for SessionTransport {
         // Ending the stream notifies a waiting request.
         let (open, streams) = {
             let mut routes = lock(&self.routes);
+            routes.over = true;
             routes.opening = None;
             routes.tokens.clear();
             (std::mem::take(&mut routes.open), Arc::clone(&routes.streams))
@@ -412,8 +419,14 @@ mod tests {
         assert!(futures_util::poll!(&mut waiting).is_pending());
         drop(waiting);
         assert_eq!(counts(&handle), (0, 0, 0));
+        // A request that has got its place before the service ends is not left waiting.
+        let mut waiting = Box::pin(handle.request(ping(4), open()));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        transport.receive().await;
         drop(transport);
-        assert!(handle.request(ping(4), open()).await.is_err());
+        assert!(waiting.await.is_err());
+        assert!(handle.request(ping(5), open()).await.is_err());
+        assert_eq!(counts(&handle), (0, 0, 0));
         Ok(())
     }
 }

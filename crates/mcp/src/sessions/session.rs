@@ -187,7 +187,7 @@ impl Session {
         true
     }
 
-    pub(super) fn info(&self) -> SessionInfo {
+    pub(crate) fn info(&self) -> SessionInfo {
         let About { client, protocol, state } = self.about().clone();
         SessionInfo {
             id: self.id.clone(),

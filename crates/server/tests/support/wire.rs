@@ -52,7 +52,7 @@ impl Served {
         Self { child, port, socket: None }
     }
 
-    fn connect(&self) -> Box<dyn ReadWrite> {
+    pub(crate) fn connect(&self) -> Box<dyn ReadWrite> {
         if let Some(path) = &self.socket {
             let stream = UnixStream::connect(path).expect("a connection");
             stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
@@ -109,7 +109,7 @@ impl Drop for Served {
     }
 }
 
-trait ReadWrite: Read + Write {}
+pub(crate) trait ReadWrite: Read + Write {}
 impl<T: Read + Write> ReadWrite for T {}
 
 /// An HTTP reply.

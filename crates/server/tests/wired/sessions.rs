@@ -7,7 +7,7 @@ use crate::support::{
     wire::{call, initialize, post, session, wait_for},
 };
 use serde_json::json;
-use std::io::Read;
+use std::io::{Read, Write};
 
 #[test]
 fn sessions_survive_the_end_of_their_server() {
@@ -27,6 +27,40 @@ fn sessions_survive_the_end_of_their_server() {
     drop(server);
     let server = Administered::start(&fixture, &[], &[]);
     assert_eq!(post(&server.server, &own, &call(3, "git_status", json!({}))).status, 404, "a closed session stays closed");
+}
+
+#[test]
+fn a_deleted_session_ends_although_its_client_hangs_up() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    for _ in 0..20 {
+        let id = session(&server.server, &[]);
+        let head = format!("DELETE /mcp HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nMcp-Session-Id: {id}\r\n\r\n", server.server.port);
+        server.server.connect().write_all(head.as_bytes()).expect("the server reads");
+    }
+    wait_for("the end of all sessions", || server.get("/sessions")["total"] == 0);
+}
+
+#[test]
+fn a_kept_session_is_not_lost_while_all_others_are_busy() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let kept = session(&server.server, &[]);
+    drop(server);
+    let server = Administered::start(&fixture, &[], &[("MCP_GIT_SESSIONS_MAX", "1")]);
+    let busy = session(&server.server, &[]);
+    let mut stream = server.server.connect();
+    let head = format!(
+        "GET /mcp HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAccept: text/event-stream\r\nMcp-Session-Id: {busy}\r\n\r\n",
+        server.server.port
+    );
+    stream.write_all(head.as_bytes()).expect("the server reads");
+    wait_for("the stream", || server.get(&format!("/sessions/{busy}"))["in_flight"] == 1);
+    let own = [("Mcp-Session-Id", kept.as_str())];
+    assert_eq!(post(&server.server, &own, &call(1, "git_status", json!({}))).status, 503);
+    drop(stream);
+    wait_for("the end of the stream", || server.get(&format!("/sessions/{busy}"))["in_flight"] == 0);
+    assert_eq!(post(&server.server, &own, &call(2, "git_status", json!({}))).status, 200);
 }
 
 #[test]
