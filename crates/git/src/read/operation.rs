@@ -81,7 +81,7 @@ fn is_step(git_dir: &Folder, sign: &str) -> bool {
     let last = done.split(|&byte| byte == b'\n').rfind(is_some_step).unwrap_or_default();
     let is_id = |word: &str| word.len() >= MIN_ID && at.starts_with(word.as_bytes());
     if sign == "REVERT_HEAD" {
-        // A rebase reverts no commit but by a step that says so.
+        // A rebase reverts no commit but by a step of that kind.
         return last.starts_with(b"revert ");
     }
     if sign != "MERGE_HEAD" {

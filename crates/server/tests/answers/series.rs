@@ -327,7 +327,7 @@ fn an_edit_as_old_as_the_index_is_restored() {
     fixture.write("a.txt", "staged\n");
     at_that_moment(&file);
     fixture.git(&["add", "a.txt"]);
-    // Size and time are those of the staged file: only the time of the index tells git to compare the content.
+    // Size and time are those of the staged file: only the time of the index makes git compare the content.
     fixture.write("a.txt", "edited\n");
     at_that_moment(&file);
     at_that_moment(&fixture.path.join(".git/index"));

@@ -153,7 +153,7 @@ impl Fixture {
 
     pub(crate) fn commit(&self, message: &str) -> &Self {
         self.git(&["add", "--all"]);
-        // Maintenance would go on in the background, with a lock.
+        // Maintenance would run in the background, with a lock.
         self.git(&["-c", "maintenance.auto=false", "commit", "--quiet", "--allow-empty", "-m", message]);
         self
     }
