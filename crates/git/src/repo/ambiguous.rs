@@ -26,11 +26,11 @@ fn expansions(name: &str) -> [String; 6] {
     ]
 }
 
-/// The name that a revision starts with, unless it is full or an id. A name before `@{` stands for a reference with a reflog or
-/// an upstream.
+/// The name that a revision starts with, unless it is full, an id, or `HEAD`, which git takes before all others. A name before
+/// `@{` stands for a reference with a reflog or an upstream.
 fn short_name(rev: &str) -> Option<&str> {
     let name = &rev[..rev.find(['^', '~', ':']).unwrap_or(rev.len())];
-    let is_short = !matches!(name, "" | "@") && !name.contains("@{") && !name.starts_with("refs/");
+    let is_short = !matches!(name, "" | "@" | "HEAD") && !name.contains("@{") && !name.starts_with("refs/");
     Some(name).filter(|name| is_short && ObjectId::from_hex(name.as_bytes()).is_err())
 }
 
@@ -116,7 +116,8 @@ mod tests {
             ("main", Some("main")),
             ("v1.0~3^2", Some("v1.0")),
             ("origin/main:dir/a.txt", Some("origin/main")),
-            ("HEAD", Some("HEAD")),
+            ("HEAD~1", None),
+            ("ORIG_HEAD", Some("ORIG_HEAD")),
             ("refs/heads/main", None),
             (":a.txt", None),
             ("@", None),
