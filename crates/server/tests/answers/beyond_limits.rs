@@ -73,3 +73,9 @@ fn edits_within_the_limits_are_restored_exactly() {
     undo(&mut client);
     assert_eq!(fs::read(fixture.path.join(LAST)).expect("a file"), EDIT.as_bytes());
 }
+
+#[test]
+fn a_reset_that_the_operator_denies_asks_nothing() {
+    let error = large().serve_with(&[], &[("MCP_GIT_HARD_RESET", "deny")]).error("git_reset", &json!({"mode": "hard"}));
+    assert!(error.contains("`policy.hard_reset` is \"deny\"") && !error.contains("`confirm`"), "{error}");
+}
