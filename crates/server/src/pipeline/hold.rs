@@ -1,9 +1,8 @@
 //! A call is held at the breakpoint, and refused while memory is short.
 
-use super::{Call, layer::Layer, services::Services};
+use super::{Call, in_flight::Tracked, layer::Layer, services::Services, track::Arrived};
 use crate::{error::Error, output::Reply};
 use std::sync::{Arc, atomic::Ordering};
-use tokio_util::sync::CancellationToken;
 
 /// Holds calls at the breakpoint.
 pub(super) struct Hold<S> {
@@ -14,8 +13,7 @@ pub(super) struct Hold<S> {
 /// A call that has passed the breakpoint, or is refused there.
 pub(super) struct Passed {
     pub(super) call: Call,
-    /// Fires when the operator stops all calls.
-    pub(super) present: CancellationToken,
+    pub(super) tracked: Arc<Tracked>,
     pub(super) refused: Result<(), Error>,
 }
 
@@ -25,15 +23,15 @@ impl<S> Hold<S> {
     }
 }
 
-impl<S: Layer<Passed>> Layer<Call> for Hold<S> {
-    async fn call(&self, mut call: Call) -> Result<Reply, Error> {
+impl<S: Layer<Passed>> Layer<Arrived> for Hold<S> {
+    async fn call(&self, arrived: Arrived) -> Result<Reply, Error> {
+        let Arrived { mut call, tracked } = arrived;
         // Counts the call while it is held or queued, too.
         let _running = self.services.calls.token();
-        let present = self.services.present();
-        let mut refused = self.services.holds.pass(&mut call, &present, &self.services.stop).await;
+        let mut refused = self.services.holds.pass(&mut call, &tracked.stop, &self.services.stop).await;
         if refused.is_ok() && self.services.pressure.load(Ordering::Relaxed) {
             refused = Err(Error::out_of_memory());
         }
-        self.inner.call(Passed { call, present, refused }).await
+        self.inner.call(Passed { call, tracked, refused }).await
     }
 }

@@ -1,6 +1,6 @@
 //! The request path: what happens to a call between the wire and its tool, as a list of layers from the outside in.
 //!
-//! hold → observe → complete → authorize → deadline, and then by the effect of the call:
+//! track → hold → observe → complete → authorize → deadline, and then by the effect of the call:
 //! a read: admit → open → run; a change: lock → admit → journal → run; on a path: admit → run.
 //!
 //! Each layer is a struct in the file of its name. The last ones run on the call's thread. A change waits for its worktree
@@ -17,6 +17,7 @@ mod deadline;
 mod envelope;
 mod hold;
 mod holds;
+mod in_flight;
 mod journal;
 mod layer;
 mod lock;
@@ -28,15 +29,17 @@ mod resource;
 mod run;
 mod services;
 mod timings;
+mod track;
 mod worker;
 
 pub(crate) use change_lock::{ChangeLock, LOCK_WAITS};
 pub(crate) use envelope::{check, effect};
 pub(crate) use holds::{Held, Holds, How};
+pub(crate) use in_flight::{InFlight, Tracked};
 pub(crate) use resource::ResourceKind;
 pub use services::Services;
-pub(crate) use timings::Apart;
 pub use timings::Origin;
+pub(crate) use timings::{Apart, Stage};
 
 use crate::{
     caller::Caller,
@@ -66,6 +69,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
+use track::Track;
 use worker::{Attended, Grace, Worker};
 
 /// A tool call, free of any wire format.
@@ -114,7 +118,7 @@ pub struct Bounds {
 }
 
 /// The layers of every call.
-type Calls = Hold<Observe<Complete<Authorize<Deadline<ByEffect>>>>>;
+type Calls = Track<Hold<Observe<Complete<Authorize<Deadline<ByEffect>>>>>>;
 
 /// The request path of a server.
 pub struct Pipeline {
@@ -151,7 +155,8 @@ impl Pipeline {
             .push(|inner| Authorize::new(own, inner))
             .push(|inner| Complete::new(own, inner))
             .push(|inner| Observe::new(own, inner))
-            .push(|inner| Hold::new(own, inner));
+            .push(|inner| Hold::new(own, inner))
+            .push(|inner| Track::new(own, inner));
         Self { calls: calls.0, services }
     }
 

@@ -22,12 +22,13 @@ impl<S> Observe<S> {
 
 impl<S: Layer<Attempt>> Layer<Passed> for Observe<S> {
     async fn call(&self, passed: Passed) -> Result<Reply, Error> {
-        let (services, Passed { mut call, present, refused }) = (&self.services, passed);
+        let (services, Passed { mut call, tracked, refused }) = (&self.services, passed);
         let is_short = matches!(&refused, Err(error) if error.kind == Kind::Unavailable);
         let (tool, received, principal) = (call.tool.name, call.received, Arc::clone(&call.caller.principal));
         let (origin, timings) = (std::mem::take(&mut call.origin), Arc::new(Timings::since(received)));
+        tracked.pass(&timings);
         let mut result = match refused {
-            Ok(()) => self.inner.call(Attempt { call, timings: Arc::clone(&timings), present }).await,
+            Ok(()) => self.inner.call(Attempt { call, timings: Arc::clone(&timings), present: tracked.stop.clone() }).await,
             Err(error) => Err(error),
         };
         if let Err(error) = &mut result
@@ -41,6 +42,7 @@ impl<S: Layer<Attempt>> Layer<Passed> for Observe<S> {
             count(&services.errors, error.class(), if is_short { "memory_limit" } else { error.code() });
         }
         timings.measure(&services.metrics);
+        services.latencies.record(tool, received.elapsed(), result.is_err());
         // Calls made by the server itself belong to no request.
         if let Some(traces) = services.traces.as_ref().filter(|_| !origin.transport[0].is_empty()) {
             traces.call(&Ended {

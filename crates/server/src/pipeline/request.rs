@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Attempt {
     pub(super) call: Call,
     pub(super) timings: Arc<Timings>,
-    /// Fires when the operator stops all calls.
+    /// Fires when the operator stops this call, or all.
     pub(super) present: CancellationToken,
 }
 

@@ -1,6 +1,6 @@
 //! The state that the request path works with, and that the admin channel, the server's own tasks and the wire read.
 
-use super::{Bounds, ChangeLock, holds::Holds, stopped};
+use super::{Bounds, ChangeLock, holds::Holds, in_flight::InFlight, stopped};
 use crate::{
     circuits::Breakers,
     error::{Error, ErrorClass},
@@ -8,7 +8,7 @@ use crate::{
     persistence::Persistence,
     selection::Selection,
     suspicion::Suspicions,
-    telemetry::{errors::Errors, metrics::Metrics, otlp::traces::Traces},
+    telemetry::{errors::Errors, latency::Latencies, metrics::Metrics, otlp::traces::Traces},
     tool::{Entry, ToolServices},
 };
 use git::{Cancel, Direction, Repositories, Target};
@@ -37,6 +37,7 @@ pub struct Services {
     pub(crate) persistence: Arc<Persistence>,
     pub(crate) errors: Arc<Errors>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) latencies: Latencies,
     pub(crate) traces: Option<Arc<Traces>>,
     /// Set while new calls are rejected because memory is short.
     pub(crate) pressure: Arc<AtomicBool>,
@@ -44,6 +45,8 @@ pub struct Services {
     pub(crate) resources: Resources,
     /// Calls held at a breakpoint.
     pub(crate) holds: Holds,
+    /// The calls that are not yet answered.
+    pub(crate) in_flight: InFlight,
     /// Cancelled and replaced to stop all running calls without stopping the server.
     pub(crate) present: Mutex<CancellationToken>,
     pub(crate) change_lock: ChangeLock,

@@ -14,7 +14,7 @@ use crate::{
     selection::Selection,
     state::StateDir,
     suspicion::Suspicions,
-    telemetry::metrics::Metrics,
+    telemetry::{latency::Latencies, metrics::Metrics},
     tool::{Anywhere, Body, ToolServices, entry::RunAnywhere},
     workspace::Workspaces,
 };
@@ -52,11 +52,13 @@ fn services() -> Arc<Services> {
         breakers,
         errors: Arc::default(),
         metrics: Arc::new(Metrics::new()),
+        latencies: Latencies::default(),
         pressure: Arc::default(),
         traces: None,
         suspicions: Suspicions::default(),
         resources: Resources::new(&["lock"]),
         holds: Holds::new(Breakpoint::Off, Duration::ZERO),
+        in_flight: InFlight::default(),
         present: Mutex::default(),
         tools: Vec::new(),
         listed: Vec::new(),
@@ -150,7 +152,7 @@ fn attempt() -> Attempt {
 #[tokio::test]
 async fn hold_refuses_calls_while_memory_is_short_and_counts_them_as_running() {
     let (services, inner) = (services(), scripted(done));
-    let layer = Hold::new(&services, &inner);
+    let layer = Track::new(&services, Hold::new(&services, &inner));
     layer.call(call(|_, _| done(), CancellationToken::new())).await.expect("an answer");
     services.pressure.store(true, Ordering::Relaxed);
     layer.call(call(|_, _| done(), CancellationToken::new())).await.expect("an answer");
@@ -163,8 +165,9 @@ async fn observe_counts_each_error_and_answers_refused_calls_itself() {
     let (services, inner) = (services(), scripted(|| Err(Error::new(Kind::NotFound, "none"))));
     let layer = Observe::new(&services, &inner);
     let passed = |refused| {
-        let Attempt { call, present, .. } = attempt();
-        Passed { call, present, refused }
+        let call = attempt().call;
+        let listed = services.in_flight.enter(call.tool, &call.caller.principal, &call.origin, &services.present());
+        Passed { call, tracked: Arc::clone(&listed.tracked), refused }
     };
     assert_eq!(layer.call(passed(Ok(()))).await.map_err(|error| error.kind).err(), Some(Kind::NotFound));
     assert_eq!(layer.call(passed(Err(Error::stopped()))).await.map_err(|error| error.kind).err(), Some(Error::stopped().kind));

@@ -1,15 +1,15 @@
 //! Timings and origin of a call, for its log record.
 
-pub(super) use crate::telemetry::metrics::Stage;
+pub(crate) use crate::telemetry::metrics::Stage;
 use crate::{error::Error, telemetry::metrics::Metrics};
 use git::Repo;
 use opentelemetry::trace::SpanContext;
 use std::{
     cell::Cell,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -41,6 +41,8 @@ pub(crate) struct Timings {
     stages: [AtomicU64; Stage::ALL.len()],
     /// Start of each stage: microseconds after the call plus one; 0 if it has not begun.
     begun: [AtomicU64; Stage::ALL.len()],
+    /// The stage now, plus one; 0 between stages.
+    now: AtomicU8,
     began: Instant,
     repository: OnceLock<PathBuf>,
 }
@@ -82,6 +84,7 @@ pub(super) struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
+        self.timings.now.store(0, Ordering::Relaxed);
         self.timings.add(self.stage, self.began, self.began.elapsed());
     }
 }
@@ -89,7 +92,7 @@ impl Drop for Waiting<'_> {
 impl Timings {
     /// Timings of a call received at `received`.
     pub(super) fn since(received: Instant) -> Self {
-        Self { stages: Default::default(), begun: Default::default(), began: received, repository: OnceLock::new() }
+        Self { stages: Default::default(), begun: Default::default(), now: AtomicU8::new(0), began: received, repository: OnceLock::new() }
     }
 
     fn add(&self, stage: Stage, from: Instant, time: Duration) {
@@ -109,6 +112,20 @@ impl Timings {
         all.filter(|(.., took)| !took.is_zero()).collect()
     }
 
+    /// The stage now.
+    pub(super) fn now(&self) -> Option<Stage> {
+        usize::from(self.now.load(Ordering::Relaxed)).checked_sub(1).and_then(|at| Stage::ALL.get(at).copied())
+    }
+
+    /// The repository, once it is open.
+    pub(super) fn repository(&self) -> Option<&Path> {
+        self.repository.get().map(PathBuf::as_path)
+    }
+
+    fn enter(&self, stage: Stage) {
+        self.now.store(stage as u8 + 1, Ordering::Relaxed);
+    }
+
     /// Milliseconds spent in a stage.
     fn of(&self, stage: Stage) -> u64 {
         self.stages[stage as usize].load(Ordering::Relaxed) / 1000
@@ -116,13 +133,16 @@ impl Timings {
 
     /// Counts the time until the returned guard is dropped as `stage`.
     pub(super) fn begin(&self, stage: Stage) -> Waiting<'_> {
+        self.enter(stage);
         Waiting { timings: self, stage, began: Instant::now() }
     }
 
     /// Runs `work` on this thread and counts its time as `stage`, without git processes and pauses.
     pub(super) fn time<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
         let (began, before) = (Instant::now(), APART.get());
+        self.enter(stage);
         let done = work();
+        self.now.store(0, Ordering::Relaxed);
         let after = APART.get();
         // They alternate with other work; each stage is shown as one span.
         let mut elsewhere = Duration::ZERO;

@@ -3,6 +3,8 @@
 pub(crate) mod errors;
 pub(crate) mod flame;
 pub(crate) mod heap;
+pub(crate) mod history;
+pub(crate) mod latency;
 pub(crate) mod levels;
 pub(crate) mod log;
 pub(crate) mod metrics;
