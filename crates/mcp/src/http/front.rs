@@ -8,6 +8,8 @@ use super::{
     origin::{has_own_host, has_own_origin},
     sessions::{Busy, Holding, HttpSessions, Refused},
     shares::{Exceeded, Holder},
+    site,
+    tokens::bearer,
 };
 use crate::{
     frame::{Frame, MAX_FRAME, check, is_crowded},
@@ -35,8 +37,6 @@ use serde_json::{Map, json};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Maximum length of a token.
-const MAX_TOKEN: usize = 16 << 10;
 /// The header that names the session of an older revision.
 pub(super) const SESSION: &str = "mcp-session-id";
 /// Query parameters in which clients send tokens, where they would end up in logs.
@@ -59,7 +59,19 @@ impl Front {
     }
 
     /// The identity of the request, or the response that rejects it.
-    async fn identify(&self, parts: &Parts) -> Result<Option<Identity>, Box<Response>> {
+    async fn identify(&self, parts: &mut Parts) -> Result<Option<Identity>, Box<Response>> {
+        if let Some(site) = self.options.site.as_ref().filter(|_| site::is_api(&parts.uri))
+            && let Some(token) = bearer(&parts.headers)
+        {
+            if let Some(operator) = (site.tickets)(token) {
+                parts.extensions.insert(site::Ticketed);
+                return Ok(Some(operator));
+            }
+            if self.options.authority.is_none() {
+                self.refuse(&parts.extensions, Fault::AuthenticationFailed, "invalid_token");
+                return Err(Box::new(challenge(&parts.headers, Some("invalid_token"))));
+            }
+        }
         let Some(authority) = &self.options.authority else { return Ok(None) };
         let query = parts.uri.query().unwrap_or_default();
         let has_token = query
@@ -72,14 +84,11 @@ impl Front {
                 (StatusCode::BAD_REQUEST, "send the token in the Authorization header, never in the URL\n").into_response(),
             ));
         }
-        let mut given = parts.headers.get_all(header::AUTHORIZATION).iter();
-        let (Some(value), None) = (given.next(), given.next()) else {
+        if parts.headers.get_all(header::AUTHORIZATION).iter().count() != 1 {
             self.refuse(&parts.extensions, Fault::AuthenticationFailed, "no_token");
             return Err(Box::new(challenge(&parts.headers, None)));
-        };
-        let token = value.to_str().ok().filter(|value| value.len() <= MAX_TOKEN).and_then(|value| value.split_once(' '));
-        let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-        let identity = match token {
+        }
+        let identity = match bearer(&parts.headers) {
             Some(token) => authority.identify(token).await,
             None => None,
         };
@@ -220,11 +229,16 @@ async fn admitted(front: &Front, mut request: Request, next: Next) -> Response {
     if cors::is_preflight(request.method(), request.headers()) {
         return cors::preflight();
     }
+    if let Some(site) = &front.options.site
+        && site::is_page(request.method(), request.uri(), request.headers())
+    {
+        return if site::is_front(request.uri(), request.headers()) { (site.front)(request.headers()) } else { next.run(request).await };
+    }
     if is_probe || request.uri().path().starts_with("/.well-known/") {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
-    let identity = match front.identify(&parts).await {
+    let identity = match front.identify(&mut parts).await {
         Ok(identity) => identity,
         Err(refused) => return *refused,
     };

@@ -12,6 +12,7 @@ mod origin;
 mod replay;
 mod sessions;
 mod shares;
+mod site;
 mod socket;
 mod stream;
 mod tokens;
@@ -19,6 +20,7 @@ mod transport;
 
 pub use accept::{CONNECTIONS_END, Listener, QUIET};
 pub use jwt::{Jwt, KeySource};
+pub use site::{Site, Ticketed};
 pub use tokens::{Authority, Token, Tokens};
 
 use crate::{
@@ -89,6 +91,8 @@ pub struct Options {
     pub health: Health,
     /// Renders `/metrics`; the route is not served if `None`.
     pub metrics: Option<Metrics>,
+    /// Pages for people, and the API that they use.
+    pub site: Option<Site>,
 }
 
 /// Renders the metrics in the Prometheus text format, on a thread that may block.
@@ -129,6 +133,7 @@ impl Default for Options {
             list: Arc::new(|_| Box::new(())),
             health: Arc::new(|_| (true, json!({"status": "ok"}))),
             metrics: None,
+            site: None,
         }
     }
 }
@@ -184,6 +189,7 @@ where
         .route("/ws", any(socket::upgrade::<S>))
         .with_state(sockets)
         .merge(mcp)
+        .merge(options.site.clone().map(Site::routes).unwrap_or_default())
         .layer(middleware::from_fn_with_state(front, front::admit));
     let intake = options.intake.clone();
     let tidying = tokio::spawn(async move {

@@ -2,6 +2,7 @@
 
 use super::jwt::Jwt;
 use crate::identity::Identity;
+use axum::http::{HeaderMap, header};
 use governor::{
     DefaultDirectRateLimiter, Quota, RateLimiter,
     clock::{Clock, DefaultClock},
@@ -12,6 +13,9 @@ use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 /// Maximum number of rate limiters before idle ones are removed.
 const MAX_LIMITERS: usize = 10_000;
+
+/// Maximum length of a token.
+const MAX_TOKEN: usize = 16 << 10;
 
 /// A token created by the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +112,14 @@ impl Authority {
         };
         limiter.check().err().map(|not_until| not_until.wait_time_from(DefaultClock::default().now()))
     }
+}
+
+/// The only bearer token of a request.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (given.next(), given.next()) else { return None };
+    let (scheme, token) = value.to_str().ok().filter(|value| value.len() <= MAX_TOKEN)?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::{
     answers::profiles::{self, Allocator, CpuProfile, Files, Function, HeapGrowth, HeapProfile, HeapReport},
-    refused,
+    endpoint::{Nothing, Refused, refused},
     requests::{DiffHeap, Heap, Profile, TrackHeap},
     views::ms,
 };
@@ -13,20 +13,13 @@ use crate::{
         profile,
     },
 };
-use axum::{
-    Json,
-    extract::{Query, State},
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use axum::http::StatusCode;
 use std::{sync::Arc, time::Duration};
 
 /// The longest profile, in seconds.
 const MAX_PROFILE: u64 = 600;
 
-type Shared = State<Arc<Server>>;
-
-pub(super) async fn cpu(Json(wanted): Json<Profile>) -> Response {
+pub(super) async fn cpu(_: Arc<Server>, wanted: Profile) -> Result<CpuProfile, Refused> {
     let seconds = wanted.seconds.clamp(1, MAX_PROFILE);
     let profiler = match profile::begin() {
         Ok(profiler) => profiler,
@@ -39,19 +32,19 @@ pub(super) async fn cpu(Json(wanted): Json<Profile>) -> Response {
     match ended.unwrap_or_else(|err| Err(err.to_string())) {
         Ok(profile) => {
             let top = profile.top.into_iter().map(|(function, samples)| Function { function, samples }).collect();
-            Json(CpuProfile { seconds, samples: profile.samples, top, files: files(profile.svg, &profile.pprof) }).into_response()
+            Ok(CpuProfile { seconds, samples: profile.samples, top, files: files(profile.svg, &profile.pprof) })
         }
         Err(why) => refused(StatusCode::INTERNAL_SERVER_ERROR, why),
     }
 }
 
 /// Whether allocations are tracked, and the snapshots.
-pub(super) async fn snapshots(State(server): Shared) -> Json<profiles::Heap> {
-    Json(state(&server))
+pub(super) async fn snapshots(server: Arc<Server>, _: Nothing) -> Result<profiles::Heap, Refused> {
+    Ok(state(&server))
 }
 
 /// Takes a snapshot. If allocations are not tracked, tracks them for some seconds first.
-pub(super) async fn heap(State(server): Shared, Json(wanted): Json<Heap>) -> Response {
+pub(super) async fn heap(server: Arc<Server>, wanted: Heap) -> Result<HeapProfile, Refused> {
     let label = wanted.label.unwrap_or_else(|| "by hand".to_owned());
     let seconds = wanted.seconds.clamp(1, MAX_PROFILE);
     let mut tracked = None;
@@ -66,14 +59,14 @@ pub(super) async fn heap(State(server): Shared, Json(wanted): Json<Heap>) -> Res
     match snapshot {
         Ok((snapshot, report)) => {
             let (heap, snapshot, report) = (state(&server), described(&snapshot), reported(report));
-            Json(HeapProfile { heap, snapshot, report }).into_response()
+            Ok(HeapProfile { heap, snapshot, report })
         }
         Err(why) => refused(StatusCode::INTERNAL_SERVER_ERROR, why),
     }
 }
 
 /// Starts or stops tracking allocations, with a snapshot of this moment.
-pub(super) async fn track(State(server): Shared, Json(wanted): Json<TrackHeap>) -> Response {
+pub(super) async fn track(server: Arc<Server>, wanted: TrackHeap) -> Result<profiles::Heap, Refused> {
     let keep = server.settings().heap.keep;
     if wanted.on && !server.heap.begin() {
         return no_allocator();
@@ -87,11 +80,11 @@ pub(super) async fn track(State(server): Shared, Json(wanted): Json<TrackHeap>) 
         server.heap.end();
     }
     tracing::warn!(on = wanted.on, "heap tracking");
-    Json(state(&server)).into_response()
+    Ok(state(&server))
 }
 
 /// The growth from one snapshot to another.
-pub(super) async fn diff(State(server): Shared, Query(wanted): Query<DiffHeap>) -> Response {
+pub(super) async fn diff(server: Arc<Server>, wanted: DiffHeap) -> Result<HeapGrowth, Refused> {
     let (Some(from), Some(to)) = (server.heap.find(&wanted.from), server.heap.find(&wanted.to)) else {
         let missing = if server.heap.find(&wanted.from).is_none() { wanted.from } else { wanted.to };
         return refused(StatusCode::NOT_FOUND, format!("there is no snapshot `{}`", crate::output::message(&missing)));
@@ -101,7 +94,7 @@ pub(super) async fn diff(State(server): Shared, Query(wanted): Query<DiffHeap>) 
     match tokio::task::spawn_blocking(move || heap::report(&title, &later.growth_since(&earlier))).await {
         Ok(report) => {
             let (from, to, report) = (described(&from), described(&to), reported(report));
-            Json(HeapGrowth { from, to, report }).into_response()
+            Ok(HeapGrowth { from, to, report })
         }
         Err(err) => refused(StatusCode::INTERNAL_SERVER_ERROR, err.to_string()),
     }
@@ -132,7 +125,7 @@ async fn taken(server: &Arc<Server>, label: String) -> Result<(Arc<Snapshot>, he
     tokio::task::spawn_blocking(work).await.map_err(|err| err.to_string())
 }
 
-fn no_allocator() -> Response {
+fn no_allocator<T>() -> Result<T, Refused> {
     refused(StatusCode::NOT_IMPLEMENTED, "this program has another allocator: its heap cannot be tracked")
 }
 

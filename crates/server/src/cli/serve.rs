@@ -10,13 +10,14 @@ use crate::{
     app::{self, App},
     caller::{Caller, Right},
     config::Config,
+    dashboard,
     lifecycle::{grace, notify, settings, signals},
     pipeline::{ResourceKind, effect},
     server::{Server, reload, restart},
     socket,
     wire::{Handler, Shared},
 };
-use mcp::http::{self, Authority, Jwt, KeySource, Options, Tokens};
+use mcp::http::{self, Authority, Jwt, KeySource, Options, Site, Tokens};
 use std::{io, num::NonZeroU32, path::PathBuf, process::ExitCode, sync::Arc};
 
 pub(super) fn run(app: &App, config: &Config) -> ExitCode {
@@ -44,6 +45,9 @@ pub(super) fn run(app: &App, config: &Config) -> ExitCode {
             None => listen(config).await?,
         };
         let supervisor = restart::connect(&app.server)?;
+        if let Place::Address(address) = &place {
+            app.server.address.set(format!("http://{address}")).ok();
+        }
         app.server.begin().await;
         let admin = admin::open(&app.server, config.admin.socket.as_deref(), supervisor.is_some())?;
         if let Some(supervisor) = supervisor {
@@ -143,6 +147,15 @@ fn options(config: &Config, server: &Arc<Server>, authority: Option<Arc<Authorit
             let (server, is_open) = (Arc::clone(server), !config.auth.wants_tokens());
             Arc::new(move |probe| admin::health(&server, probe, is_open))
         },
+        site: Some(Site {
+            front: Arc::new(dashboard::front),
+            pages: dashboard::pages(),
+            api: admin::over_http(server, config.admin.http),
+            tickets: {
+                let server = Arc::clone(server);
+                Arc::new(move |ticket| server.tickets.identify(ticket))
+            },
+        }),
         metrics: config.metrics.enabled.then(|| {
             let server = Arc::clone(server);
             Arc::new(move || admin::metrics::render(&server)) as http::Metrics
@@ -175,7 +188,8 @@ pub(super) fn announce(app: &App, place: &Place, wants_token: bool) {
          MCP      {at}/mcp\n  \
          WebSocket {}/ws\n  \
          health   {at}/health\n  \
-         serves   {served}{token}\n\
+         serves   {served}{token}\n  \
+         page     `mcp-server-git dashboard` prints its address\n\
          Point a client at it:\n  \
          Claude Code   claude mcp add --transport http git {at}/mcp{header}\n  \
          VS Code       code --add-mcp '{{\"name\":\"git\",\"type\":\"http\",\"url\":\"{at}/mcp\"}}'\n  \

@@ -22,9 +22,12 @@ use crate::{
     telemetry::{
         errors::Errors,
         heap::Tracker,
+        history::{self, History, Sample},
         metrics::{Metrics, Stage},
+        process::Figures,
         watch::Watcher,
     },
+    tickets::Tickets,
 };
 use guard::{Resources, Supervised};
 use mcp::{Intake, http::Authority, sessions::Sessions};
@@ -128,6 +131,12 @@ pub(crate) struct Server {
     pub(crate) settings: RwLock<Settings>,
     /// The configuration in force.
     pub(crate) loaded: Mutex<Loaded>,
+    /// The load of the last hour.
+    pub(crate) history: History,
+    /// The tickets for the admin API over HTTP.
+    pub(crate) tickets: Tickets,
+    /// Where it listens for HTTP: `http://HOST:PORT`.
+    pub(crate) address: OnceLock<String>,
     /// Authentication over HTTP, if required.
     pub(crate) authority: OnceLock<Option<Arc<Authority>>>,
 }
@@ -270,6 +279,11 @@ impl Server {
             std::future::ready(())
         });
         let server = Arc::clone(self);
+        let history = self.supervise("history", history::INTERVAL, move || {
+            server.history.note(server.sample());
+            std::future::ready(())
+        });
+        let server = Arc::clone(self);
         let runtime = self.supervise("runtime", LAG, move || {
             let server = Arc::clone(&server);
             async move {
@@ -300,7 +314,23 @@ impl Server {
                 tokio::task::spawn_blocking(move || server.heap.tick(settings.analyze_after, settings.keep)).await.ok();
             }
         });
-        vec![memory, cpu, runtime, caches, heap]
+        vec![memory, cpu, history, runtime, caches, heap]
+    }
+
+    /// Resource use and load now.
+    fn sample(&self) -> Sample {
+        let processors = self.watcher.processors();
+        let waiting: usize = self.services.admission.loads().iter().map(|load| load.waiting).sum();
+        Sample {
+            at_ms: now_ms(),
+            rss: Figures::now().map(|figures| figures.rss),
+            process_cpu_percent: processors.map(|seen| seen.process_percent),
+            cpu_percent: processors.map(|seen| seen.percent),
+            totals: self.services.latencies.totals(),
+            in_flight: self.services.calls.len(),
+            waiting: waiting + self.services.change_lock.queued().waiting,
+            sessions: self.sessions.count(),
+        }
     }
 
     fn supervise<T, F>(&self, name: &'static str, period: Duration, tick: T) -> Supervised

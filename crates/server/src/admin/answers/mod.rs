@@ -2,7 +2,9 @@
 //! server adds is ignored.
 #![expect(clippy::struct_field_names, reason = "fields have the names of the JSON keys")]
 
+pub(crate) mod access;
 pub(crate) mod caches;
+pub(crate) mod calls;
 pub(crate) mod circuits;
 pub(crate) mod errors;
 pub(crate) mod health;
@@ -14,6 +16,7 @@ pub(crate) mod name;
 pub(crate) mod operations;
 pub(crate) mod profiles;
 pub(crate) mod recovery;
+pub(crate) mod repositories;
 pub(crate) mod resources;
 pub(crate) mod sessions;
 pub(crate) mod status;

@@ -1,4 +1,4 @@
-//! Client of a running server's admin channel: HTTP/1.1 over its Unix socket.
+//! Client of a running server's admin API: over its Unix socket, or at a URL.
 
 use super::super::{CANNOT_RUN, FOUND, NOT_FOUND, progress};
 use super::terminal;
@@ -26,7 +26,7 @@ use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -45,6 +45,8 @@ const FOLLOW: Duration = Duration::from_millis(500);
 const POLL: Duration = Duration::from_millis(50);
 /// Time limit for its exit after the drain.
 const ENDING: Duration = Duration::from_secs(30);
+/// Maximum size of an answer over HTTP, in bytes.
+const MAX_ANSWER: u64 = 64 << 20;
 /// Margin on top of the server's own time limit.
 const GRACE: Duration = Duration::from_secs(15);
 
@@ -58,6 +60,10 @@ pub(in crate::cli) struct Reach {
     /// The process ID of the server.
     #[arg(long, value_name = "N", global = true)]
     pid: Option<u32>,
+
+    /// The address of a server that has `admin.http`: `https://HOST`. The variable MCP_GIT_TOKEN has the token or ticket.
+    #[arg(long, value_name = "URL", global = true, conflicts_with_all = ["socket", "pid"])]
+    url: Option<String>,
 
     /// Prints the server's answer as JSON.
     #[arg(long, global = true)]
@@ -73,12 +79,12 @@ pub(in crate::cli) enum Failure {
     NoSuchServer { pid: u32, folder: PathBuf },
     #[error("several servers are running; choose one with --pid or --socket:{}", choices(.0))]
     Several(Vec<(u32, PathBuf)>),
-    #[error("the server at {} cannot be reached: {why}", socket.display())]
-    Unreachable { socket: PathBuf, why: String },
-    #[error("the server at {} did not answer within {} s", socket.display(), patience.as_secs())]
-    Late { socket: PathBuf, patience: Duration },
-    #[error("invalid answer from the server at {}: {why}", socket.display())]
-    Unreadable { socket: PathBuf, why: String },
+    #[error("the server at {place} cannot be reached: {why}")]
+    Unreachable { place: Place, why: String },
+    #[error("the server at {place} did not answer within {} s", patience.as_secs())]
+    Late { place: Place, patience: Duration },
+    #[error("invalid answer from the server at {place}: {why}")]
+    Unreadable { place: Place, why: String },
     #[error("{message}")]
     Refused { status: StatusCode, message: String },
     #[error(transparent)]
@@ -153,14 +159,35 @@ pub(in crate::cli) struct Followed {
     pub(in crate::cli) steps: Vec<Step>,
 }
 
-/// The admin channel of one server.
+/// Where a server has its admin API.
+#[derive(Clone, Debug)]
+pub(in crate::cli) enum Place {
+    Socket(PathBuf),
+    /// The address without a slash at its end, and the token.
+    Url(String, Option<String>),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(path) => path.display().fmt(f),
+            Self::Url(base, _) => f.write_str(base),
+        }
+    }
+}
+
+/// The admin API of one server.
+#[derive(Clone)]
 pub(in crate::cli) struct Client {
-    socket: PathBuf,
+    place: Place,
 }
 
 impl Client {
     /// Finds the selected server.
     pub(in crate::cli) fn find(reach: &Reach, config: &Config) -> Result<Self, Failure> {
+        if let Some(url) = &reach.url {
+            return Self::at(url);
+        }
         let folder = place::folder(&config.state_dir);
         let socket = match (&reach.socket, reach.pid) {
             (Some(socket), _) => socket.clone(),
@@ -175,7 +202,17 @@ impl Client {
                 None => only(&folder)?,
             },
         };
-        Ok(Self { socket })
+        Ok(Self { place: Place::Socket(socket) })
+    }
+
+    /// The server at a URL.
+    fn at(url: &str) -> Result<Self, Failure> {
+        let base = url.trim_end_matches('/');
+        let host = base.strip_prefix("http://").or_else(|| base.strip_prefix("https://")).unwrap_or_default();
+        if host.is_empty() || host.contains(['/', '?', '#', '@']) {
+            return Err(Failure::Usage("--url takes the address of a server, such as `http://127.0.0.1:8080`, and no path".to_owned()));
+        }
+        Ok(Self { place: Place::Url(base.to_owned(), std::env::var("MCP_GIT_TOKEN").ok()) })
     }
 
     /// Sends the request and returns the answer.
@@ -183,7 +220,7 @@ impl Client {
         let patience = question.patience;
         let _shown = question.waits_for.map(|what| progress::waiting(what, patience));
         waited(async { timeout(patience, self.answer(question)).await })?
-            .unwrap_or_else(|_| Err(Failure::Late { socket: self.socket.clone(), patience }))
+            .unwrap_or_else(|_| Err(Failure::Late { place: self.place.clone(), patience }))
     }
 
     /// Reads an answer. A server of another version may answer in another form.
@@ -192,7 +229,7 @@ impl Client {
             let version = self.brief().map_or_else(|| "another version".to_owned(), |status| format!("version {}", status.version));
             let own = env!("CARGO_PKG_VERSION");
             let why = format!("{} {}: {err}; it runs {version}, this program is version {own}", question.method, question.path);
-            Failure::Unreadable { socket: self.socket.clone(), why }
+            Failure::Unreadable { place: self.place.clone(), why }
         })
     }
 
@@ -227,7 +264,11 @@ impl Client {
         let Restarted { pid: old, successor: new, drain_s } = *restarted;
         let drain = Duration::from_secs(drain_s);
         let pid = i32::try_from(old).ok().and_then(rustix::process::Pid::from_raw);
-        let has_ended = || pid.is_none_or(|pid| rustix::process::test_kill_process(pid).is_err());
+        let has_ended = || match self.place {
+            Place::Socket(_) => pid.is_none_or(|pid| rustix::process::test_kill_process(pid).is_err()),
+            // On another machine, only the answers show it.
+            Place::Url(..) => self.brief().is_some_and(|status| status.pid == new),
+        };
         let began = Instant::now();
         let mut left = None;
         while !has_ended() && began.elapsed() < drain + ENDING {
@@ -239,7 +280,7 @@ impl Client {
         }
         let took = began.elapsed().as_millis();
         let ended = has_ended();
-        let restored = Client { socket: self.sibling(old, new) }.restored(new);
+        let restored = Client { place: self.sibling(old, new) }.restored(new);
         let calls =
             left.filter(|left| !ended && *left > 0).map_or_else(|| "no call left".to_owned(), |left| counted(left, "call") + " left");
         let drained = ended || left == Some(0);
@@ -267,39 +308,71 @@ impl Client {
         Some(format!("{} restored by process {pid} so far{kept}", counted(sessions, "session")))
     }
 
-    /// The successor's socket.
-    fn sibling(&self, old: u32, new: u32) -> PathBuf {
-        match self.socket.parent() {
-            Some(folder) if self.socket.ends_with(format!("{old}.sock")) => place::socket(folder, new),
-            _ => self.socket.clone(),
+    /// Where the successor is.
+    fn sibling(&self, old: u32, new: u32) -> Place {
+        match &self.place {
+            Place::Socket(socket) if socket.ends_with(format!("{old}.sock")) => Place::Socket(socket.with_file_name(format!("{new}.sock"))),
+            place => place.clone(),
         }
     }
 
     async fn answer(&self, question: &Question) -> Result<Value, Failure> {
-        let unreachable = |why: &dyn ToString| Failure::Unreachable { socket: self.socket.clone(), why: why.to_string() };
-        let unreadable = |why: &dyn ToString| Failure::Unreadable { socket: self.socket.clone(), why: why.to_string() };
-        let stream = UnixStream::connect(&self.socket).await.map_err(|err| unreachable(&err))?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|err| unreachable(&err))?;
-        tokio::spawn(connection);
-        let request = Request::builder()
-            .method(&question.method)
-            .uri(format!("/admin/v1{}", question.path))
-            .header(header::HOST, "localhost")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(question.body.as_ref().map(Value::to_string).unwrap_or_default())))
-            .map_err(|err| Failure::Usage(err.to_string()))?;
-        let response = sender.send_request(request).await.map_err(|err| unreachable(&err))?;
-        let status = response.status();
-        let body = response.into_body().collect().await.map_err(|err| unreadable(&err))?.to_bytes();
+        let unreachable = |why: String| Failure::Unreachable { place: self.place.clone(), why };
+        let unreadable = |why: String| Failure::Unreadable { place: self.place.clone(), why };
+        let body = question.body.as_ref().map(Value::to_string).unwrap_or_default();
+        let (status, body) = match &self.place {
+            Place::Socket(socket) => over_socket(socket, question, body).await.map_err(unreachable)?,
+            Place::Url(base, token) => over_http(base, token.as_deref(), question, body).await.map_err(unreachable)?,
+        };
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|err| unreadable(&err));
+            return serde_json::from_slice(&body).map_err(|err| unreadable(err.to_string()));
         }
         let message = match serde_json::from_slice::<Refusal>(&body) {
             Ok(refusal) => refusal.error,
+            Err(_) if status == StatusCode::UNAUTHORIZED => "a token is needed, or the token is wrong: set MCP_GIT_TOKEN".to_owned(),
             Err(_) => format!("{status}: {}", String::from_utf8_lossy(&body).trim()),
         };
         Err(Failure::Refused { status, message })
     }
+}
+
+/// Sends a request over a Unix socket, and returns the status and the body of the answer.
+async fn over_socket(socket: &Path, question: &Question, body: String) -> Result<(StatusCode, Bytes), String> {
+    let stream = UnixStream::connect(socket).await.map_err(|err| err.to_string())?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|err| err.to_string())?;
+    tokio::spawn(connection);
+    let request = Request::builder()
+        .method(&question.method)
+        .uri(format!("/admin/v1{}", question.path))
+        .header(header::HOST, "localhost")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from(body)))
+        .map_err(|err| err.to_string())?;
+    let response = sender.send_request(request).await.map_err(|err| err.to_string())?;
+    let status = response.status();
+    let body = response.into_body().collect().await.map_err(|err| err.to_string())?.to_bytes();
+    Ok((status, body))
+}
+
+/// As [`over_socket`], over HTTP.
+async fn over_http(base: &str, token: Option<&str>, question: &Question, body: String) -> Result<(StatusCode, Bytes), String> {
+    let mut request = hyper::http::Request::builder()
+        .method(&question.method)
+        .uri(format!("{base}/admin/v1{}", question.path))
+        .header(header::CONTENT_TYPE, "application/json");
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    let (request, patience) = (request.body(body).map_err(|err| err.to_string())?, question.patience);
+    let asked = tokio::task::spawn_blocking(move || {
+        let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
+        let config = ureq::Agent::config_builder().timeout_global(Some(patience)).max_redirects(0).http_status_as_error(false);
+        let agent = ureq::Agent::new_with_config(config.tls_config(tls).build());
+        let mut response = agent.run(request).map_err(|err| err.to_string())?;
+        let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().map_err(|err| err.to_string())?;
+        Ok((response.status(), Bytes::from(body)))
+    });
+    asked.await.map_err(|err| err.to_string())?
 }
 
 /// Waits for one thing.
@@ -311,8 +384,9 @@ fn waited<T>(future: impl Future<Output = T>) -> io::Result<T> {
 fn only(folder: &Path) -> Result<PathBuf, Failure> {
     let mut servers = place::servers(folder);
     if servers.len() > 1 {
-        let is_leaving =
-            |socket: &Path| Client { socket: socket.to_owned() }.brief().is_some_and(|status| status.phase == Name(Phase::Leaving));
+        let is_leaving = |socket: &Path| {
+            Client { place: Place::Socket(socket.to_owned()) }.brief().is_some_and(|status| status.phase == Name(Phase::Leaving))
+        };
         servers.retain(|(_, socket)| !is_leaving(socket));
     }
     match servers.len() {
@@ -330,7 +404,7 @@ mod tests {
 
     #[test]
     fn answers_of_other_versions_are_read_if_they_have_what_is_needed() -> Result<(), Failure> {
-        let client = Client { socket: "/nonexistent/a.sock".into() };
+        let client = Client { place: Place::Socket("/nonexistent/a.sock".into()) };
         let question = Question::get("/drain");
         let newer: Drained = client.read(&question, &json!({"left": 2, "more": {"a": null}}))?;
         assert_eq!(newer.left, 2);

@@ -1,5 +1,6 @@
 //! Sub-commands that inspect and control a running server over its admin channel.
 
+mod calls;
 mod client;
 mod duration;
 mod health;
@@ -139,6 +140,18 @@ pub(super) enum Command {
         #[command(flatten)]
         reach: Reach,
     },
+    /// Lists and cancels the calls in flight of a running server.
+    Calls {
+        #[command(subcommand)]
+        what: Calls,
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Prints the address of a running server's dashboard, with a ticket that is valid for 12 hours.
+    Dashboard {
+        #[command(flatten)]
+        reach: Reach,
+    },
     /// Lists running changes, or the last ones of the repository that --repository names.
     Operations {
         #[command(flatten)]
@@ -185,6 +198,17 @@ pub(super) enum Sessions {
     },
     /// Closes a session.
     Close {
+        /// Its id.
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum Calls {
+    /// Lists the calls in flight: those that run, wait or are held.
+    List,
+    /// Cancels a call. What a change has already done remains, and `git_undo` undoes it.
+    Cancel {
         /// Its id.
         id: String,
     },
@@ -410,6 +434,11 @@ fn prepare<'a>(command: &'a Command, named: &[PathBuf]) -> (&'a Reach, Result<Pr
             let question = Question::post("/recover", &requests::Recover { component: scope.component.clone() });
             (reach, prepared(question.taking("recovering", grace::RECOVERY), report::recovered))
         }
+        Command::Calls { what: Calls::List, reach } => (reach, prepared(Question::get("/calls"), calls::list)),
+        Command::Calls { what: Calls::Cancel { id }, reach } => {
+            (reach, prepared(Question::post("/calls/cancel", &requests::CancelCall { id: id.clone() }), calls::cancelled))
+        }
+        Command::Dashboard { reach } => (reach, prepared(Question::post("/tickets", &json!({})), calls::dashboard)),
         Command::Operations { reach } => match repository(named) {
             Ok(repository) => (reach, prepared(Question::get("/operations").with("repository", repository), report::operations)),
             Err(why) => return (reach, Err(why)),

@@ -1,0 +1,173 @@
+//! Handlers of reads.
+
+use super::{
+    answers::{
+        calls::{InFlight, Latencies, Samples},
+        circuits::Circuits,
+        errors::Errors,
+        heartbeats::Heartbeats,
+        held::{HeldCall, HeldCalls},
+        logs::{self, Level},
+        memory::Memory,
+        operations,
+        repositories::{Repositories, ToolAnswer},
+        resources::Resources,
+        sessions::{Session, Sessions},
+        status::Status,
+    },
+    endpoint::{Id, Nothing, Refused, refused},
+    live, metrics,
+    requests::{Listed, Logs, OfRepository, Operations, Window},
+    undo, views,
+};
+use crate::{
+    journal,
+    server::Server,
+    telemetry::{log, ring::Wanted},
+};
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::Map;
+use std::{sync::Arc, time::Duration};
+
+/// Maximum number of log records in one answer.
+const MAX_LOGS: usize = 1000;
+
+pub(super) async fn status(server: Arc<Server>, _: Nothing) -> Result<Status, Refused> {
+    server.forget_repeated().await;
+    Ok(views::status(&server))
+}
+
+pub(super) async fn heartbeats(server: Arc<Server>, _: Nothing) -> Result<Heartbeats, Refused> {
+    Ok(views::heartbeats(&server))
+}
+
+pub(super) async fn resources(server: Arc<Server>, _: Nothing) -> Result<Resources, Refused> {
+    Ok(views::resources(&server))
+}
+
+pub(super) async fn circuits(server: Arc<Server>, _: Nothing) -> Result<Circuits, Refused> {
+    Ok(views::circuits(&server))
+}
+
+pub(super) async fn memory(server: Arc<Server>, _: Nothing) -> Result<Memory, Refused> {
+    Ok(views::memory(&server))
+}
+
+pub(super) async fn caches(server: Arc<Server>, _: Nothing) -> Result<super::answers::caches::Caches, Refused> {
+    Ok(views::caches(&server))
+}
+
+pub(super) async fn calls(server: Arc<Server>, _: Nothing) -> Result<InFlight, Refused> {
+    Ok(live::calls(&server))
+}
+
+pub(super) async fn latency(server: Arc<Server>, _: Nothing) -> Result<Latencies, Refused> {
+    Ok(live::latencies(&server))
+}
+
+pub(super) async fn samples(server: Arc<Server>, _: Nothing) -> Result<Samples, Refused> {
+    Ok(live::samples(&server))
+}
+
+pub(super) async fn held(server: Arc<Server>, _: Nothing) -> Result<HeldCalls, Refused> {
+    Ok(views::held(&server))
+}
+
+pub(super) async fn level(_: Arc<Server>, _: Nothing) -> Result<Level, Refused> {
+    Ok(views::level())
+}
+
+pub(super) async fn held_one(server: Arc<Server>, wanted: Id) -> Result<HeldCall, Refused> {
+    match server.services.holds.list().into_iter().find(|held| held.id == wanted.id) {
+        Some(held) => Ok(views::held_call(held)),
+        None => refused(StatusCode::NOT_FOUND, "there is no such held call"),
+    }
+}
+
+pub(super) async fn sessions(server: Arc<Server>, wanted: Listed) -> Result<Sessions, Refused> {
+    let kept = kept(&server).await;
+    Ok(views::sessions(&server, wanted.idle.map(Duration::from_secs), wanted.state.as_deref(), kept))
+}
+
+/// Number of sessions in the store that no client has used since this process started; `None` without the store.
+async fn kept(server: &Server) -> Option<usize> {
+    if !server.persistence.status().opened {
+        return None;
+    }
+    let stored = server.persistence.kept_sessions().await.ok()?;
+    Some(stored.iter().filter(|id| server.sessions.get(id).is_none()).count())
+}
+
+pub(super) async fn session(server: Arc<Server>, wanted: Id) -> Result<Session, Refused> {
+    let id = wanted.id;
+    match server.sessions.get(&id) {
+        Some(session) => Ok(views::session(&session)),
+        // A session opened before a restart is restored with its next request.
+        None => match server.persistence.run(|store| async move { store.session(&id).await }).await {
+            Ok(Some(row)) => Ok(views::kept(row)),
+            Ok(None) => refused(StatusCode::NOT_FOUND, "there is no such session"),
+            Err(why) => refused(StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
+        },
+    }
+}
+
+pub(super) async fn errors(server: Arc<Server>, wanted: Window) -> Result<Errors, Refused> {
+    let window = Duration::from_secs(wanted.window.unwrap_or(3600));
+    let threshold = wanted.threshold.unwrap_or_else(|| server.settings().spike_per_minute);
+    let past = server.errors_within(window).await;
+    Ok(views::errors(&server, window, &past, threshold))
+}
+
+pub(super) async fn operations(server: Arc<Server>, wanted: Operations) -> Result<operations::Operations, Refused> {
+    let asked = Arc::clone(&server);
+    let of = tokio::task::spawn_blocking(move || {
+        wanted.repository.map(|path| match asked.services.repositories.open(&path) {
+            Ok(repo) => journal::key(&repo),
+            Err(_) => git::key(&path),
+        })
+    });
+    let of = of.await.unwrap_or_default();
+    let found = server.persistence.run(|store| async move {
+        match of {
+            Some(key) => store.operations_of(&key, 100).await,
+            None => store.running_operations().await,
+        }
+    });
+    match found.await {
+        Ok(rows) => Ok(operations::Operations { operations: rows.into_iter().map(views::operation).collect() }),
+        Err(why) => refused(StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
+    }
+}
+
+pub(super) async fn repositories(server: Arc<Server>, _: Nothing) -> Result<Repositories, Refused> {
+    let services = Arc::clone(&server.services);
+    match tokio::task::spawn_blocking(move || live::repositories(&services)).await {
+        Ok(repositories) => Ok(repositories),
+        Err(err) => refused(StatusCode::INTERNAL_SERVER_ERROR, err.to_string()),
+    }
+}
+
+pub(super) async fn repository_status(server: Arc<Server>, wanted: OfRepository) -> Result<ToolAnswer, Refused> {
+    let text = undo::tool(&server, "git_status", &wanted.repository, Map::new()).await?;
+    Ok(ToolAnswer { text, id: None })
+}
+
+pub(super) async fn logs(_: Arc<Server>, wanted: Logs) -> Result<logs::Logs, Refused> {
+    let fields =
+        [("error_class", wanted.class), ("session_id", wanted.session), ("tool", wanted.tool), ("level", wanted.level)].into_iter();
+    let wanted = Wanted {
+        since: wanted.since.map(Duration::from_secs),
+        after: wanted.after,
+        fields: fields.filter_map(|(name, value)| Some((name, value?))).collect(),
+        limit: wanted.limit.unwrap_or(MAX_LOGS).min(MAX_LOGS),
+    };
+    let (records, last) = log::records().find(&wanted, crate::persistence::now_ms());
+    Ok(logs::Logs { records, last })
+}
+
+pub(super) async fn metrics(server: Arc<Server>, _: Nothing) -> Result<Response, Refused> {
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::render(&server)).into_response())
+}
