@@ -185,8 +185,10 @@ fn problems(server: &Server) -> Vec<Problem> {
     let burning = server.errors.windows().burning(server.settings().spike_per_minute);
     let names: Vec<&str> = burning.iter().map(|burn| burn.class.name()).collect();
     add(!burning.is_empty(), format!("errors spike: {}", names.join(", ")), "mcp-server-git errors --window 10m");
-    let idle = server.sessions.list().iter().filter(|session| session.in_flight == 0 && session.idle >= server.idle_after()).count();
-    add(idle > server.settings().idle_warn, counted_are(idle, "session") + " idle", "mcp-server-git sessions reap --idle 30m");
+    let after = server.idle_after();
+    let idle = server.sessions.list().iter().filter(|session| session.in_flight == 0 && session.idle >= after).count();
+    let reap = format!("mcp-server-git sessions reap --idle {}", output::span(after));
+    add(idle > server.settings().idle_warn, counted_are(idle, "session") + " idle", &reap);
     let held = server.services.holds.list().len();
     add(held > 0, counted_are(held, "call") + " held by a breakpoint", "mcp-server-git debug held");
     all

@@ -1,6 +1,7 @@
 //! Output for models: bounded, escaped, redacted, and distinct from the server's own lines.
 
 mod cursor;
+mod duration;
 mod echo;
 pub(crate) mod escape;
 mod field;
@@ -11,6 +12,7 @@ mod row;
 mod writer;
 
 pub(crate) use cursor::{Cursor, fingerprint};
+pub(crate) use duration::span;
 pub(crate) use echo::Echo;
 pub(crate) use escape::shell_word;
 pub use escape::{escape, unescape};

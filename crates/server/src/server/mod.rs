@@ -16,6 +16,7 @@ use crate::{
         settings::{Loaded, Settings},
     },
     named::named,
+    output,
     persistence::{Persistence, milliseconds, now_ms},
     pipeline::{Apart, Call, Origin, Pipeline, ResourceKind, Services},
     state::StateDir,
@@ -354,9 +355,11 @@ impl Server {
         if !closed.is_empty() {
             tracing::info!(count = closed.len(), "idle sessions were closed");
         }
-        let idle = self.sessions.list().iter().filter(|session| session.in_flight == 0 && session.idle >= self.idle_after()).count();
+        let after = self.idle_after();
+        let idle = self.sessions.list().iter().filter(|session| session.in_flight == 0 && session.idle >= after).count();
         if idle > self.settings().idle_warn {
-            tracing::warn!(idle, "many sessions are idle: `mcp-server-git sessions reap --idle 30m` closes those idle for 30m");
+            let after = output::span(after);
+            tracing::warn!(idle, "many sessions are idle: `mcp-server-git sessions reap --idle {after}` closes those idle for {after}");
         }
         self.persistence.forget_idle(limits.idle).await;
         self.close_expired().await;

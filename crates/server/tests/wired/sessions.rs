@@ -87,6 +87,23 @@ fn sessions_are_listed_reaped_and_evicted() {
 }
 
 #[test]
+fn the_verdict_on_idle_sessions_advises_the_duration_in_force() {
+    let fixture = Fixture::new();
+    // Idle after two heartbeats.
+    let variables = [("MCP_GIT_HEARTBEAT_INTERVAL", "1"), ("MCP_GIT_SESSIONS_IDLE_WARN", "1")];
+    let server = Administered::start(&fixture, &[], &variables);
+    let ids = [session(&server.server, &[]), session(&server.server, &[])];
+    let verdict = || out(&operate(&server, &["status"]));
+    let advice = "  2 sessions are idle. Next: mcp-server-git sessions reap --idle 2s\n";
+    wait_for("the verdict", || verdict().contains(advice));
+    let listed = out(&operate(&server, &["sessions", "list"]));
+    assert!(listed.contains("`mcp-server-git sessions reap --idle 2s` closes those idle for 2s."), "{listed}");
+    let reaped = out(&operate(&server, &["sessions", "reap", "--idle", "2s"]));
+    assert!(reaped.starts_with("Closed sessions: 2\n") && ids.iter().all(|id| reaped.contains(id)), "{reaped}");
+    assert!(!verdict().contains("idle"), "{}", verdict());
+}
+
+#[test]
 fn late_heartbeats_are_reported_and_touched() -> Outcome {
     let fixture = Fixture::new();
     // Late after two beats, and closed only after eight: time enough to check in between.

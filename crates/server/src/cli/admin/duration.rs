@@ -29,14 +29,6 @@ pub(super) fn show(ms: u64) -> String {
     }
 }
 
-/// Formats milliseconds in their largest whole unit, as [`parse`] reads it: `90s`, `30m`.
-pub(super) fn exact(ms: u64) -> String {
-    let seconds = ms / 1000;
-    let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
-    let whole = units.into_iter().find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));
-    whole.map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
-}
-
 fn pair(seconds: u64, large: u64, name: char, small: u64, unit: char) -> String {
     match seconds % large / small {
         0 => format!("{}{name}", seconds / large),
@@ -47,6 +39,7 @@ fn pair(seconds: u64, large: u64, name: char, small: u64, unit: char) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::span;
 
     #[test]
     fn durations_are_parsed() {
@@ -59,9 +52,10 @@ mod tests {
     }
 
     #[test]
-    fn exact_durations_can_be_parsed() {
-        for (ms, text) in [(0, "0s"), (1_000, "1s"), (90_000, "90s"), (1_800_000, "30m"), (7_200_000, "2h"), (172_800_000, "2d")] {
-            assert_eq!((exact(ms).as_str(), parse(text)), (text, Ok(Duration::from_millis(ms))));
+    fn spans_can_be_parsed() {
+        for (seconds, text) in [(0, "0s"), (1, "1s"), (90, "90s"), (1_800, "30m"), (7_200, "2h"), (172_800, "2d")] {
+            let time = Duration::from_secs(seconds);
+            assert_eq!((span(time).as_str(), parse(text)), (text, Ok(time)));
         }
     }
 

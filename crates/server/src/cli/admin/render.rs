@@ -1,16 +1,16 @@
 //! Text reports on sessions and circuits.
 
-use super::{
-    duration,
-    words::{Shown, ago, fine, known, lines, plain, table, time},
-};
-use crate::admin::answers::{
-    circuits::{Circuit, Circuits, Reset},
-    name::Name,
-    sessions::{Closed, Failed, Here, Session, Sessions, Touched},
+use super::words::{Shown, ago, fine, known, lines, plain, table, time};
+use crate::{
+    admin::answers::{
+        circuits::{Circuit, Circuits, Reset},
+        name::Name,
+        sessions::{Closed, Failed, Here, Session, Sessions, Touched},
+    },
+    output::span,
 };
 use guard::CircuitState;
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 pub(super) fn sessions(answer: &Sessions) -> Shown {
     let (quiet, limit) = (answer.quiet, answer.idle_warn);
@@ -26,8 +26,7 @@ pub(super) fn sessions(answer: &Sessions) -> Shown {
     }
     if quiet > limit {
         let longer = time(answer.quiet_longer_than_ms);
-        let is_asked_for = answer.quiet_longer_than_ms == answer.idle_longer_than_ms;
-        let reaped = if is_asked_for { duration::exact(answer.idle_longer_than_ms) } else { "30m".to_owned() };
+        let reaped = span(Duration::from_millis(answer.quiet_longer_than_ms));
         let _ = writeln!(
             text,
             "Too many idle sessions ({quiet} longer than {longer}, more than {limit}): `mcp-server-git sessions reap --idle {reaped}` closes \
