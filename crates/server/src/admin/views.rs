@@ -8,7 +8,7 @@ use super::answers::{
     heartbeats::{Heartbeat, Heartbeats},
     held::{HeldCall, HeldCalls},
     logs::Level,
-    memory::{Memory, Note},
+    memory::{self, Memory, Note},
     name::Name,
     operations::Operation,
     resources::{Resource, Resources},
@@ -157,7 +157,8 @@ fn problems(server: &Server) -> Vec<Problem> {
     add(phase == Phase::Draining, "the server accepts no new calls".to_owned(), "mcp-server-git resume");
     add(server.services.threads.is_full(), "calls are rejected: too many threads are lost".to_owned(), again);
     let is_short = server.watcher.is_short();
-    add(is_short, "calls are rejected: the memory limit is reached".to_owned(), "mcp-server-git status memory --trim");
+    let trim = format!("mcp-server-git status memory --trim. {}", memory::RAISE);
+    add(is_short, "calls are rejected: the memory limit is reached".to_owned(), &trim);
     if let Some(why) = server.persistence.status().unavailable {
         add(true, format!("store unavailable: {why}"), "mcp-server-git doctor");
     }

@@ -202,8 +202,12 @@ fn memory_is_watched_trimmed_and_limited() {
     let answer = &refused["structuredContent"];
     assert!(answer["code"] == "unavailable" && answer["retry_after_ms"] == 5000 && text_of(&refused).contains("memory limit"), "{refused}");
     let status = operate(&full, &["status"]);
-    assert!(out(&status).contains("Next: mcp-server-git status memory --trim"), "{status:?}");
-    assert_eq!(operate(&full, &["status", "memory"]).status.code(), Some(1));
+    let advice = "If usage stays above the limit, raise `memory.soft_limit`, or the control group's limit if that is unset";
+    assert!(out(&status).contains(&format!("Next: mcp-server-git status memory --trim. {advice}\n")), "{status:?}");
+    let memory = operate(&full, &["status", "memory"]);
+    let shown = out(&memory);
+    let [trim, raise] = ["status memory --trim", advice].map(|words| shown.find(words));
+    assert!(memory.status.code() == Some(1) && trim.is_some() && trim < raise, "{shown}");
 }
 
 #[test]

@@ -4,6 +4,9 @@ use super::caches::Cleared;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The advice if a trim does not free enough memory.
+pub(crate) const RAISE: &str = "If usage stays above the limit, raise `memory.soft_limit`, or the control group's limit if that is unset";
+
 /// The memory that a server uses. What the system does not report is null.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 pub(crate) struct Memory {

@@ -4,7 +4,7 @@ use super::words::{Shown, bytes, fine, known, lines, plain, table, tenth, time};
 use crate::{
     admin::answers::{
         caches::{Caches, Cleared},
-        memory::{Memory, Trimmed},
+        memory::{self, Memory, Trimmed},
         name::Name,
         status::{Brief, Configuration, Process, Status, Store},
     },
@@ -164,7 +164,7 @@ pub(super) fn memory(answer: &Memory) -> Shown {
         ("New calls", if refuses { "refused until less is in use".to_owned() } else { "accepted".to_owned() }),
     ]);
     if refuses {
-        text += "`mcp-server-git status memory --trim` clears the caches; `operations` shows what runs.\n";
+        let _ = writeln!(text, "`mcp-server-git status memory --trim` clears the caches; `operations` shows what runs. {}.", memory::RAISE);
     }
     if answer.bytes_per_hour > Some(GROWTH) {
         text += "`mcp-server-git profile heap --track on` shows which code allocates.\n";
