@@ -134,12 +134,12 @@ impl Resources {
         self.table.release(number, id)
     }
 
-    /// Releases the releasable resources older than `age` that are not in use. Returns their number.
+    /// Releases the releasable resources older than `age` that are not in use. Returns the released ones.
     #[doc(alias = "cleanup_old_resources")]
-    pub fn reap(&self, age: Duration) -> usize {
+    pub fn reap(&self, age: Duration) -> Vec<ResourceInfo> {
         let old = self.list().into_iter().filter(|info| info.age > age && info.can_be_released && !info.in_flight);
         // Each is checked again: it may be in use or released by now.
-        old.filter(|info| self.release(&info.id).is_ok()).count()
+        old.filter(|info| self.release(&info.id).is_ok()).collect()
     }
 }
 
@@ -278,7 +278,7 @@ mod tests {
         advance(HOUR + Duration::from_secs(1)).await;
         let young = resources.acquire("temporary_file", "", Some(counted(&released))).unwrap();
         young.idle();
-        assert_eq!((resources.reap(HOUR), released.load(Ordering::Relaxed)), (2, 2));
+        assert_eq!((resources.reap(HOUR).len(), released.load(Ordering::Relaxed)), (2, 2));
         assert_eq!(ids(&resources), ["temporary_file_0", "connection_3", "temporary_file_4"]);
     }
 

@@ -190,19 +190,13 @@ fn at_target(err: Error, partial: &Path, target: &Path) -> Error {
 }
 
 impl Repositories {
-    /// Removes partial clones older than `age` that killed servers left below the roots. Returns the number of folders
-    /// removed.
-    pub fn remove_abandoned(&self, age: Duration) -> usize {
+    /// Removes partial clones older than `age` that killed servers left below the roots. Returns the removed folders.
+    pub fn remove_abandoned(&self, age: Duration) -> Vec<PathBuf> {
         let is_old =
             |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).is_ok_and(|at| at.elapsed().is_ok_and(|old| old >= age));
-        self.roots()
-            .named()
-            .iter()
-            .map(|root| {
-                remove_abandoned(root, &is_old)
-                    + root.parent().map_or(0, |above| if self.roots().contains(above) { remove_abandoned(above, &is_old) } else { 0 })
-            })
-            .sum()
+        let above = |root: &PathBuf| root.parent().filter(|above| self.roots().contains(above)).map(Path::to_owned);
+        let parents = self.roots().named().iter().flat_map(|root| [Some(root.clone()), above(root)]).flatten();
+        parents.flat_map(|parent| remove_abandoned(&parent, &is_old)).collect()
     }
 }
 
@@ -234,9 +228,9 @@ impl Drop for EmptyBelow<'_> {
     }
 }
 
-/// Removes partial clones left by killed servers.
-fn remove_abandoned(parent: &Path, is_meant: &dyn Fn(&Path) -> bool) -> usize {
-    let mut removed = 0;
+/// Removes partial clones left by killed servers. Returns their folders.
+fn remove_abandoned(parent: &Path, is_meant: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let mut removed = Vec::new();
     let Ok(entries) = fs::read_dir(parent) else { return removed };
     for entry in entries.flatten() {
         let name = entry.file_name();
@@ -246,7 +240,7 @@ fn remove_abandoned(parent: &Path, is_meant: &dyn Fn(&Path) -> bool) -> usize {
         let is_dead =
             pid.is_some_and(|pid| pid.parse::<u32>().is_ok() && Path::new("/proc/self").exists() && !Path::new("/proc").join(pid).exists());
         if is_dead && is_meant(&entry.path()) && fs::remove_dir_all(entry.path()).is_ok() {
-            removed += 1;
+            removed.push(entry.path());
         }
     }
     removed

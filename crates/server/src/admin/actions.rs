@@ -91,7 +91,7 @@ pub(super) async fn reset_circuits(server: Arc<Server>, wanted: Reset) -> Result
 }
 
 pub(super) async fn reap(server: Arc<Server>, wanted: Reap) -> Result<Reaped, Refused> {
-    Ok(Reaped { reaped: recovery::reap(&server, Duration::from_secs(wanted.age)).await })
+    Ok(recovery::reap(&server, Duration::from_secs(wanted.age)).await)
 }
 
 pub(super) async fn release(server: Arc<Server>, wanted: Release) -> Result<Released, Refused> {

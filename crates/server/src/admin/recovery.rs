@@ -1,6 +1,9 @@
 //! Recovery: in an emergency, of single components, and of resources held for too long.
 
-use super::answers::recovery::{Recovery, Step};
+use super::answers::{
+    recovery::{Recovery, Step},
+    resources::{Reaped, ReapedOne},
+};
 use crate::{
     caches,
     lifecycle::{grace, phase::Phase},
@@ -9,6 +12,9 @@ use crate::{
 };
 use mcp::sessions::Ending;
 use std::time::Duration;
+
+/// Maximum number of reaped resources that an answer names.
+const MAX_NAMED: usize = 100;
 
 /// Runs all steps and reports each, even after a failed one. Touches no working tree and no other process's lock.
 #[doc(alias = "emergency_server_recovery")]
@@ -58,10 +64,17 @@ pub(super) fn restart(server: &Server, component: &str) -> Option<Step> {
 }
 
 /// Releases unused resources held for `age`, folders of interrupted clones, and idle sessions of other servers.
-pub(super) async fn reap(server: &Server, age: Duration) -> usize {
+pub(super) async fn reap(server: &Server, age: Duration) -> Reaped {
+    let of = |kind: &str, name: String| ReapedOne { kind: kind.to_owned(), name };
     let released = server.resources.reap(age);
     let forgotten = server.persistence.forget_idle(age.max(server.sessions.limits().idle)).await;
     let roots = server.services.repositories.clone();
-    let removed = tokio::task::spawn_blocking(move || roots.remove_abandoned(age)).await.unwrap_or(0);
-    released + forgotten + removed
+    let removed = tokio::task::spawn_blocking(move || roots.remove_abandoned(age)).await.unwrap_or_default();
+    let removed = removed.into_iter().map(|folder| of("clone", folder.display().to_string()));
+    let mut all: Vec<ReapedOne> = removed.collect();
+    all.extend(released.into_iter().map(|one| of(one.kind, one.detail)));
+    all.extend(forgotten.into_iter().map(|id| of("session", id)));
+    let reaped = all.len();
+    all.truncate(MAX_NAMED);
+    Reaped { reaped, first: all }
 }

@@ -122,9 +122,9 @@ impl Persistence {
     }
 
     /// Deletes sessions that have been idle for `idle`.
-    pub(crate) async fn forget_idle(&self, idle: Duration) -> usize {
+    pub(crate) async fn forget_idle(&self, idle: Duration) -> Vec<String> {
         let before = now_ms().saturating_sub(milliseconds(idle));
-        self.run(|store| async move { store.delete_sessions_idle_since(before).await }).await.map_or(0, |gone| gone.len())
+        self.run(|store| async move { store.delete_sessions_idle_since(before).await }).await.unwrap_or_default()
     }
 }
 

@@ -212,9 +212,9 @@ impl Server {
             Err(why) => tracing::warn!(%why, "could not read operations interrupted by the last shutdown"),
         }
         let repositories = Arc::clone(&self.services.repositories);
-        match tokio::task::spawn_blocking(move || repositories.remove_abandoned(ABANDONED)).await {
-            Ok(0) | Err(_) => {}
-            Ok(count) => tracing::warn!(count, "removed partial clones left by killed servers"),
+        let removed = tokio::task::spawn_blocking(move || repositories.remove_abandoned(ABANDONED)).await.unwrap_or_default();
+        if let Some(first) = removed.first() {
+            tracing::warn!(count = removed.len(), first = %first.display(), "removed partial clones left by killed servers");
         }
         let orphaned = self.services.of_tools.workspaces.reconcile().await;
         if let Some(first) = orphaned.first() {

@@ -6,7 +6,7 @@ use crate::support::{
     out,
 };
 use serde_json::{Value, json};
-use std::fs;
+use std::{fs, path::PathBuf};
 
 #[test]
 fn held_resources_are_listed() {
@@ -58,6 +58,16 @@ fn old_leftovers_of_a_killed_server_are_reaped() {
     fs::create_dir(&left).expect("a folder");
     assert_eq!(out(&operate(&server, &["reap"])), "Reaped: 0\n", "leftovers under an hour stay");
     assert!(left.is_dir());
-    assert_eq!(out(&operate(&server, &["reap", "--age", "0s"])), "Reaped: 1\n");
+    assert_eq!(out(&operate(&server, &["reap", "--age", "0s"])), format!("Reaped: 1\n  clone {}\n", left.display()));
     assert!(!left.exists());
+    // More than an answer names.
+    let lefts: Vec<PathBuf> = (0..101).map(|number| fixture.path.join(format!(".clone-999999999-{number:020x}"))).collect();
+    for left in &lefts {
+        fs::create_dir(left).expect("a folder");
+    }
+    let (_, many) = server.post("/reap", &json!({"age": 0}));
+    let named = many["first"].as_array().cloned().unwrap_or_default();
+    let are_ours = named.iter().all(|one| one["kind"] == "clone" && lefts.iter().any(|left| one["name"] == left.display().to_string()));
+    assert!(many["reaped"] == 101 && named.len() == 100 && are_ours, "{many}");
+    assert!(lefts.iter().all(|left| !left.exists()));
 }

@@ -39,4 +39,15 @@ pub(crate) struct Released {
 pub(crate) struct Reaped {
     /// Their number, with partial clones and idle sessions of other servers.
     pub(crate) reaped: usize,
+    /// The first of them: folders of partial clones, then resources, then sessions.
+    pub(crate) first: Vec<ReapedOne>,
+}
+
+/// A resource, a partial clone or a session that was reaped.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+pub(crate) struct ReapedOne {
+    /// `clone`, `session`, or the kind of the resource.
+    pub(crate) kind: String,
+    /// The folder, the session's id, or the description of the resource.
+    pub(crate) name: String,
 }

@@ -133,7 +133,15 @@ pub(super) fn released(answer: &Released) -> Shown {
 }
 
 pub(super) fn reaped(answer: &Reaped) -> Shown {
-    fine(format!("Reaped: {}", answer.reaped))
+    let mut text = format!("Reaped: {}\n", answer.reaped);
+    for one in &answer.first {
+        let _ = writeln!(text, "  {} {}", plain(&one.kind), plain(&one.name));
+    }
+    let rest = answer.reaped.saturating_sub(answer.first.len());
+    if rest > 0 {
+        let _ = writeln!(text, "  and {rest} more");
+    }
+    fine(text)
 }
 
 pub(super) fn drained(answer: &Drained) -> Shown {
