@@ -266,7 +266,9 @@ impl<'a> Process<'a> {
         let wake = Wake::new().map_err(Error::io("creating a pipe"))?;
         let _on_stop = cancel.on_stop(wake.waker());
         let mut child = self.spawn(input.is_some())?;
-        let _listed = self.git.ledger().map(|ledger| ledger.child(child.id(), &self.name()));
+        let (pid, name, began) = (child.id(), self.name(), Instant::now());
+        tracing::debug!(command = name, pid, "a git process has started");
+        let _listed = self.git.ledger().map(|ledger| ledger.child(pid, &name));
         let group = Group::of(&child);
         let (input, errors) = (input.unwrap_or_default(), Errors::default());
         let mut run = Run { child: &mut child, group: &group, input, written: 0, errors, listen, trace: trace.as_ref() };
@@ -274,6 +276,8 @@ impl<'a> Process<'a> {
         let errors = std::mem::take(&mut run.errors);
         group.signal(Signal::KILL);
         let status = child.wait().map_err(Error::io("waiting for git"))?;
+        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(command = name, pid, exit = %status, duration_ms, "a git process has ended");
         let full = driven.map_err(Error::io("communicating with git"))?;
         // A change that succeeded is reported as such, however late.
         let made = self.mode == Mode::Change && status.success();

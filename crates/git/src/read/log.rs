@@ -88,10 +88,14 @@ impl Repo {
                     let rest = LogQuery { skip: query.skip + given, max_count: query.max_count.saturating_sub(given), ..query.clone() };
                     return self.log_with_git(&tips, &rest, cancel, each).map(|()| Route::Cli);
                 }
-                Some(walked) => return walked.map(|()| Route::Engine),
+                Some(walked) => {
+                    tracing::debug!(read = "log", "answered in-process");
+                    return walked.map(|()| Route::Engine);
+                }
                 None => {}
             }
         }
+        tracing::debug!(read = "log", why = "a range, filters, or history that is not whole", "left to git");
         self.log_with_git(&tips, query, cancel, each)?;
         Ok(Route::Cli)
     }

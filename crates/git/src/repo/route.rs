@@ -60,7 +60,10 @@ impl Repo {
                 tracing::debug!(read = what, why, "left to git");
                 git().map(|answer| (answer, Route::Cli))
             }
-            answer => answer.map(|answer| (answer, Route::Engine)),
+            answer => {
+                tracing::debug!(read = what, "answered in-process");
+                answer.map(|answer| (answer, Route::Engine))
+            }
         }
     }
 }

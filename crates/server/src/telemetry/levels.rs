@@ -9,6 +9,7 @@ const COMPONENTS: &[(&str, &[&str])] = &[
     ("error_handling", &["mcp_server_git::telemetry::errors", "mcp_server_git::server"]),
     ("http", &["mcp::http"]),
     ("calls", &["mcp_server_git::pipeline", "mcp_server_git::wire"]),
+    ("git", &["git"]),
     ("circuits", &["guard::breaker", "mcp_server_git::circuits"]),
     ("database", &["store", "mcp_server_git::persistence"]),
     (

@@ -211,6 +211,40 @@ fn memory_is_watched_trimmed_and_limited() {
 }
 
 #[test]
+fn the_route_and_the_processes_of_each_call_are_logged_at_debug() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    assert!(operate(&server, &["debug", "on"]).status.success());
+    fixture.write("a.txt", "changed\n");
+    fixture.git(&["add", "a.txt"]);
+    // What `tool` leaves in the log.
+    let left = |name: &str, args: Value| {
+        let last = server.get("/logs?limit=1")["last"].clone();
+        let result = tool(&server, name, args);
+        assert_ne!(result["isError"], true, "{name}: {result}");
+        server.get(&format!("/logs?level=DEBUG&after={last}"))["records"].as_array().cloned().unwrap_or_default()
+    };
+    let is_routed =
+        |one: &Value, read: &str| one["read"] == read && ["answered in-process", "left to git"].iter().any(|it| one["message"] == *it);
+    let has_run = |all: &[Value], command: &str| {
+        let of = |message: &str| all.iter().find(|one| one["message"] == message && one["command"] == command).cloned();
+        let (started, ended) = (of("a git process has started"), of("a git process has ended"));
+        let (Some(started), Some(ended)) = (started, ended) else { return false };
+        started["pid"] == ended["pid"] && ended["exit"] == "exit status: 0" && ended["duration_ms"].is_u64()
+    };
+    for (name, args, read) in
+        [("git_status", json!({}), "status"), ("git_log", json!({}), "log"), ("git_show", json!({"revision": "HEAD"}), "show")]
+    {
+        let all = left(name, args);
+        assert!(all.iter().any(|one| is_routed(one, read)), "{name}: {all:?}");
+    }
+    let all = left("git_blame", json!({"path": "a.txt"}));
+    assert!(has_run(&all, "blame"), "{all:?}");
+    let all = left("git_commit", json!({"message": "a message of its own"}));
+    assert!(has_run(&all, "commit") && !format!("{all:?}").contains("of its own"), "{all:?}");
+}
+
+#[test]
 fn processors_are_unknown_until_they_were_measured_for_a_second() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[("MCP_GIT_CPU_INTERVAL", "3600"), ("MCP_GIT_CPU_WARN", "1")]);
