@@ -3,7 +3,7 @@
 use super::MAX_OUTPUT;
 use crate::{
     cancel::Cancel,
-    change::worktree::check_free,
+    change::{refs::Former, worktree::check_free},
     error::{Error, FailedHook, Misdirected, Result},
     name::{BranchName, Rev},
     repo::Repo,
@@ -172,9 +172,14 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownRevision`], [`Error::CheckedOut`], [`Error::NotMerged`].
-    pub fn delete_branch(&self, name: &BranchName, force: bool, cancel: &Cancel) -> Result<ObjectId> {
-        let id = self.branch_tip(name, cancel)?;
+    /// [`Error::UnknownRevision`], [`Error::CheckedOut`], [`Error::NotMerged`]; [`Error::Unreadable`] for a broken one, unless
+    /// `force` is set and git deletes it.
+    pub fn delete_branch(&self, name: &BranchName, force: bool, cancel: &Cancel) -> Result<Former> {
+        let (id, broken) = match self.former(&name.full(), self.branch_tip(name, cancel), cancel)? {
+            (_, Some(err @ Error::Unreadable { .. })) if !force => return Err(err),
+            former => former,
+        };
+        let is_broken = broken.is_some();
         check_free(name, &self.worktrees(cancel)?)?;
         // A list of worktrees has the target of a symbolic branch in its place, and git would leave `HEAD` without a commit.
         if self.target_of(name, cancel)?.is_some() && self.symbolic_target("HEAD", cancel)? == Some(name.full()) {
@@ -183,11 +188,19 @@ impl Repo {
         }
         let option = if force { "-D" } else { "-d" };
         let (ended, _) = self.change(&["branch", "--quiet", option, "--"]).arg(name.as_str()).output(cancel, MAX_OUTPUT)?;
-        if ended.code != Some(0) && !force && !self.is_merged(name, id, cancel)? {
-            return Err(Error::NotMerged(name.as_str().to_owned()));
+        if ended.code != Some(0) {
+            if let Some(err) = broken.filter(|_| id.is_none() && ended.lock.is_none()) {
+                return Err(err);
+            }
+            if !force
+                && let Some(id) = id
+                && !self.is_merged(name, id, cancel)?
+            {
+                return Err(Error::NotMerged(name.as_str().to_owned()));
+            }
         }
         ended.require("branch")?;
-        Ok(id)
+        Ok(Former { id, is_broken })
     }
 
     /// The full name of the reference that a symbolic branch names; `None` for an ordinary branch.

@@ -1,6 +1,6 @@
 //! Tags.
 
-use super::{MAX_OUTPUT, message::complete};
+use super::{MAX_OUTPUT, message::complete, refs::Former};
 use crate::{
     cancel::Cancel,
     error::{Error, Result, Signer},
@@ -179,11 +179,18 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownRevision`].
-    pub fn delete_tag(&self, name: &TagName, cancel: &Cancel) -> Result<ObjectId> {
-        let id = self.tag_object(name, cancel)?;
-        self.change(&["tag", "--delete", "--"]).arg(name.as_str()).success(cancel, MAX_OUTPUT)?;
-        Ok(id)
+    /// [`Error::UnknownRevision`]; [`Error::Unreadable`] for a broken one that git does not delete.
+    pub fn delete_tag(&self, name: &TagName, cancel: &Cancel) -> Result<Former> {
+        let (id, broken) = self.former(&name.full(), self.tag_object(name, cancel), cancel)?;
+        let is_broken = broken.is_some();
+        let (ended, _) = self.change(&["tag", "--delete", "--"]).arg(name.as_str()).output(cancel, MAX_OUTPUT)?;
+        if ended.code != Some(0)
+            && let Some(err) = broken.filter(|_| id.is_none() && ended.lock.is_none())
+        {
+            return Err(err);
+        }
+        ended.require("tag")?;
+        Ok(Former { id, is_broken })
     }
 
     /// Verifies the signature of a tag.

@@ -181,6 +181,7 @@ impl Repo {
         if let Some(moved) = change.moved.iter().find(|moved| refs.get(&moved.name) != moved.after) {
             return Err(Error::NotUndone(format!("{} has moved since", moved.name)));
         }
+        self.check_objects(&change.moved, cancel)?;
         let is_restored = |name: &str| change.moved.iter().any(|moved| moved.name == name && moved.before.is_some());
         let is_there = |name: &str| Rev::new(name).is_ok_and(|rev| self.resolve(&rev, cancel).is_ok());
         let mut targets = change.moved.iter().filter_map(|moved| moved.target.as_deref());

@@ -161,7 +161,7 @@ impl Repo {
 
     /// The object git finds for `expression`, and how git ended. Exit code 1 means that there is none; 128 comes with a
     /// reason, such as an ambiguous abbreviation.
-    fn rev_parse(&self, expression: impl AsRef<OsStr>, cancel: &Cancel) -> Result<(Option<ObjectId>, Ended)> {
+    pub(crate) fn rev_parse(&self, expression: impl AsRef<OsStr>, cancel: &Cancel) -> Result<(Option<ObjectId>, Ended)> {
         let process = self.read(&["rev-parse", "--verify", "--quiet", "--end-of-options"]).arg(expression).may_die();
         let (ended, output) = process.output(cancel, 4096)?;
         Ok((ObjectId::from_hex(output.trim_ascii_end()).ok().filter(|_| ended.code == Some(0)), ended))

@@ -56,20 +56,31 @@ impl Tool for Delete {
         let name = BranchName::new(args.branch_name)?;
         cx.services.policy.check_protected(name.as_str(), "it cannot be deleted")?;
         if args.force {
-            cx.permit(PolicyAction::Delete, "`force` deletes the branch even if it is not merged; git_undo can restore it")?;
+            let what = if cx.repo.is_broken(&name.full(), cx.cancel)? {
+                "`force` deletes the broken branch; git_undo cannot restore it"
+            } else {
+                "`force` deletes the branch even if it is not merged; git_undo can restore it"
+            };
+            cx.permit(PolicyAction::Delete, what)?;
         }
         cx.reaches(Reach::Refs);
         cx.moves_refs()?;
         let config = cx.repo.keep_branch_config(&name, cx.cancel)?;
         cx.record.iter().for_each(|record| record.keeps_config(config));
         let target = cx.repo.target_of(&name, cx.cancel)?;
-        let id = cx.repo.delete_branch(&name, args.force, cx.cancel)?;
+        let former = cx.repo.delete_branch(&name, args.force, cx.cancel).map_err(|err| with_force(err, args.force))?;
         let mut writer = cx.writer();
-        writer.say(&match target {
-            Some(target) => format!("deleted {}, a symbolic reference to {}", named(name.as_str()), named(&target)),
-            None => format!("deleted {}, which was at {id}", named(name.as_str())),
+        let deleted = format!("deleted {}", named(name.as_str()));
+        writer.say(&match (target, former.id) {
+            (Some(target), _) => format!("{deleted}, a symbolic reference to {}", named(&target)),
+            (None, Some(id)) => format!("{deleted}, which was at {id}"),
+            (None, None) => format!("{deleted}, which named no object"),
         });
-        writer.note(format!("to restore it: {}", cx.echo.other("git_undo", &[])));
+        if former.is_broken {
+            writer.note("git_undo cannot restore it: it was broken");
+        } else {
+            writer.note(format!("to restore it: {}", cx.echo.other("git_undo", &[])));
+        }
         Ok(writer.finish())
     }
 }
@@ -111,6 +122,16 @@ impl Tool for Upstream {
             None => format!("{} has no upstream", named(name.as_str())),
         });
         Ok(writer.finish())
+    }
+}
+
+/// The error for a broken branch, with the argument or the remedy by which it is deleted.
+fn with_force(err: git::Error, force: bool) -> git::Error {
+    let how =
+        if force { "git deletes no such branch: its file must be removed" } else { "`force` deletes a branch whose object is missing" };
+    match err {
+        git::Error::Unreadable { said } => git::Error::Unreadable { said: format!("{said}; {how}") },
+        err => err,
     }
 }
 

@@ -70,12 +70,19 @@ impl Tool for Tag {
                 }
             }
             Action::Delete => {
-                cx.permit(PolicyAction::Delete, "the local tag would be deleted; git_undo can restore it")?;
+                let is_broken = cx.repo.is_broken(&name.full(), cx.cancel)?;
+                let can = if is_broken { "cannot" } else { "can" };
+                cx.permit(PolicyAction::Delete, &format!("the local tag would be deleted; git_undo {can} restore it"))?;
                 cx.reaches(Reach::Refs);
                 cx.moves_refs()?;
-                let id = cx.repo.delete_tag(&name, cx.cancel).map_err(|err| unknown(err, &name))?;
-                writer.say(&format!("deleted {}, which was {id}", named(&name)));
-                writer.note(format!("to restore it: {}", cx.echo.other("git_undo", &[])));
+                let former = cx.repo.delete_tag(&name, cx.cancel).map_err(|err| unknown(err, &name))?;
+                let was = former.id.map_or_else(|| "named no object".to_owned(), |id| format!("was {id}"));
+                writer.say(&format!("deleted {}, which {was}", named(&name)));
+                if former.is_broken {
+                    writer.note("git_undo cannot restore it: it was broken");
+                } else {
+                    writer.note(format!("to restore it: {}", cx.echo.other("git_undo", &[])));
+                }
             }
             Action::Verify => {
                 let said = verified(&name, cx.repo.verify_tag(&name, cx.cancel).map_err(|err| unknown(err, &name))?)?;

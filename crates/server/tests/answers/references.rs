@@ -331,3 +331,66 @@ fn a_symbolic_branch_made_by_a_hook_is_undone_without_its_target() {
         assert_eq!(fixture.text(&["symbolic-ref", "refs/heads/alias"]), "refs/heads/other");
     }
 }
+
+#[test]
+fn a_broken_reference_is_deleted_as_git_deletes_it() {
+    let plant = |fixture: &Fixture| {
+        for (name, text) in [
+            ("heads/lost", NOWHERE),
+            ("tags/lost", NOWHERE),
+            ("heads/odd", "garbage"),
+            ("tags/odd", "garbage"),
+            ("heads/dangling", "ref: refs/heads/nowhere"),
+        ] {
+            fixture.write(&format!(".git/refs/{name}"), format!("{text}\n"));
+        }
+    };
+    let (fixture, of_git) = (Fixture::new(), Fixture::new());
+    plant(&fixture);
+    plant(&of_git);
+    // No command of git deletes a reference whose file names no object.
+    for (args, deletes) in [
+        (["branch", "-d", "lost"], false),
+        (["branch", "-D", "odd"], false),
+        (["tag", "-d", "odd"], false),
+        (["update-ref", "-d", "refs/heads/odd"], false),
+        (["branch", "-D", "lost"], true),
+        (["tag", "-d", "lost"], true),
+        (["branch", "-d", "dangling"], true),
+    ] {
+        assert_eq!(of_git.try_git(&args).status.success(), deletes, "{args:?}");
+    }
+    let mut client = serve(&fixture);
+    let branch = |name: &str, force: bool| json!({"branch_name": name, "force": force, "confirm": true});
+    let tag = |name: &str| json!({"action": "delete", "name": name, "confirm": true});
+    let odd = "is broken: its file names no object";
+    for (tool, args, words) in [
+        ("git_branch_delete", branch("lost", false), "`force` deletes a branch whose object is missing"),
+        ("git_branch_delete", branch("odd", false), odd),
+        ("git_branch_delete", branch("odd", true), "git deletes no such branch: its file must be removed"),
+        ("git_tag", tag("odd"), odd),
+    ] {
+        let error = client.error(tool, &args);
+        assert!(error.contains(words), "{args}: {error}");
+    }
+    let asked = client.error("git_branch_delete", &json!({"branch_name": "lost", "force": true}));
+    assert!(asked.contains("git_undo cannot restore it"), "{asked}");
+    for (tool, args, was, full) in [
+        ("git_branch_delete", branch("lost", true), format!("deleted lost, which was at {NOWHERE}"), "refs/heads/lost"),
+        ("git_tag", tag("lost"), format!("deleted lost, which was {NOWHERE}"), "refs/tags/lost"),
+    ] {
+        let text = client.text(tool, &args);
+        assert!(text.contains(&was) && text.contains("git_undo cannot restore it: it was broken"), "{text}");
+        let error = client.error("git_undo", &json!({}));
+        assert!(error.contains(&format!("{full} cannot be restored: its object {NOWHERE} is missing")), "{error}");
+    }
+    let text = client.text("git_branch_delete", &branch("dangling", false));
+    assert!(text.contains("deleted dangling, a symbolic reference to refs/heads/nowhere"), "{text}");
+    for folder in ["heads", "tags"] {
+        let names = |fixture: &Fixture| {
+            let entries = fs::read_dir(fixture.path.join(".git/refs").join(folder)).expect("a folder").flatten();
+            entries.map(|entry| entry.file_name()).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(names(&fixture), names(&of_git), "{folder}");
+    }
+}
