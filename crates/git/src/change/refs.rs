@@ -1,5 +1,6 @@
-//! Broken references in changes.
+//! Broken and symbolic references in changes.
 
+use super::MAX_OUTPUT;
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
@@ -54,6 +55,23 @@ impl Repo {
                 }
                 found => drop(found?),
             }
+        }
+        Ok(())
+    }
+
+    /// Writes symbolic references, given with their targets.
+    pub(super) fn write_symbolic(&self, targets: &[(&str, &str)], cancel: &Cancel) -> Result<()> {
+        if targets.is_empty() {
+            return Ok(());
+        }
+        if self.git.version()?.number >= (2, 46) {
+            let commands: String = targets.iter().map(|&(name, target)| ["symref-update ", name, " ", target, "\n"].concat()).collect();
+            let process = self.change(&["update-ref", "--no-deref", "-m", "undo", "--stdin"]).stdin(commands.into_bytes());
+            return process.success(cancel, MAX_OUTPUT).map(drop);
+        }
+        // Older versions have no command for several.
+        for &(name, target) in targets {
+            self.change(&["symbolic-ref", "-m", "undo"]).args([name, target]).success(cancel, MAX_OUTPUT)?;
         }
         Ok(())
     }

@@ -409,9 +409,8 @@ impl Repo {
         if !commands.is_empty() {
             self.change(&["update-ref", "-m", "undo", "--stdin", "-z"]).stdin(commands).success(cancel, MAX_OUTPUT)?;
         }
-        for (name, target) in moved.iter().filter_map(|moved| Some((&moved.name, moved.target.as_ref()?))) {
-            self.change(&["symbolic-ref", "-m", "undo"]).args([name, target]).success(cancel, MAX_OUTPUT)?;
-        }
+        let symbolic: Vec<(&str, &str)> = moved.iter().filter_map(|moved| Some((moved.name.as_str(), moved.target.as_deref()?))).collect();
+        self.write_symbolic(&symbolic, cancel)?;
         let config = change.config.filter(|_| !moved.is_empty());
         config.map_or(Ok(()), |config| self.put_branch_config(config, cancel, done))
     }

@@ -206,11 +206,20 @@ impl Repo {
         let mut refs = Refs::default();
         self.each_movable(cancel, &mut |found| refs.push(found))?;
         for (name, target) in &mut refs.targets {
-            if let Some(next) = self.symbolic_target(&name.to_str_lossy(), cancel)? {
+            if let Some(next) = self.next_target(&name.to_str_lossy(), cancel)? {
                 target.next = next;
             }
         }
         Ok(refs)
+    }
+
+    /// The reference that a symbolic one names, from its file, or from git if it is not in a file of its own.
+    fn next_target(&self, full: &str, cancel: &Cancel) -> Result<Option<String>> {
+        let line = self.common_folder().line(full);
+        match line.as_deref().and_then(|line| line.strip_prefix(b"ref:")) {
+            Some(target) => Ok(Some(target.trim_ascii().to_str_lossy().into_owned())),
+            None => self.symbolic_target(full, cancel),
+        }
     }
 
     /// The reference that a symbolic one names; `None` if it is not symbolic.

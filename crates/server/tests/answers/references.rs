@@ -1,7 +1,11 @@
 //! References that are broken, ambiguous, symbolic, of another worktree, or that name no commit.
 
-use crate::support::{Client, Fixture, Outcome, git_in, parts, text_of, undo};
-use serde_json::json;
+use crate::support::{
+    Client, Fixture, Outcome,
+    admin::{Administered, operate, tool},
+    call_in, git_in, parts, text_of, undo,
+};
+use serde_json::{Value, json};
 use std::fs;
 
 const NOWHERE: &str = "0123456789012345678901234567890123456789";
@@ -393,4 +397,35 @@ fn a_broken_reference_is_deleted_as_git_deletes_it() {
         };
         assert_eq!(names(&fixture), names(&of_git), "{folder}");
     }
+}
+
+#[test]
+fn many_symbolic_references_are_read_and_restored_without_a_process_each() {
+    let fixture = with_alias();
+    for number in 0..50 {
+        // Some name another symbolic branch.
+        let target = if number % 3 == 0 { "other".to_owned() } else { format!("a{}", number - 1) };
+        fixture.write(&format!(".git/refs/heads/a{number}"), format!("ref: refs/heads/{target}\n"));
+    }
+    let next = || {
+        let names = (0..50).map(|number| format!("refs/heads/a{number}"));
+        names.map(|name| fixture.text(&["symbolic-ref", "--no-recurse", &name])).collect::<Vec<_>>()
+    };
+    let (before, targets) = (references(&fixture), next());
+    // A hook deletes them all.
+    let delete = "for name in $(git for-each-ref --format='%(refname)' 'refs/heads/a[0-9]*'); do rm .git/$name; done";
+    crate::support::hooks::hook(&fixture, "post-checkout", &format!("cd '{}'; {delete}; exit 0", fixture.path.display()));
+    let server = Administered::start(&fixture, &["--toolsets", "all"], &[]);
+    assert!(operate(&server, &["debug", "on"]).status.success());
+    tool(&server, "git_checkout", json!({"branch_name": "new", "create": true}));
+    let logs = server.get("/logs?level=DEBUG");
+    let is_started = |one: &&Value| one["message"] == "a git process has started" && one["command"] == "symbolic-ref";
+    let started = logs["records"].as_array().into_iter().flatten().filter(is_started).count();
+    assert!(started < 10, "{started} processes: {logs}");
+    fs::remove_file(fixture.path.join(".git/hooks/post-checkout")).expect("a hook");
+    assert!(!references(&fixture).contains("refs/heads/a1 "), "{}", references(&fixture));
+    let preview = text_of(&tool(&server, "git_undo", json!({})));
+    let (undo, args) = call_in(preview.split_once("To undo it: ").expect(&preview).1.trim_end());
+    let undone = tool(&server, &undo, args);
+    assert_eq!((references(&fixture), next()), (before, targets), "{undone}");
 }
