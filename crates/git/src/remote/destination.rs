@@ -203,19 +203,30 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// As for any read.
+    /// [`Error::Misconfigured`] for a value that git rejects; otherwise as for any read.
     pub fn rebase_of_pulls(&self, cancel: &Cancel) -> Result<PullRebase> {
-        let branch = self.branch_name(cancel)?;
-        let own = branch.map_or(Ok(None), |branch| self.config_value(&format!("branch.{branch}.rebase"), cancel))?;
-        let value = own.map_or_else(|| self.config_value("pull.rebase", cancel), |own| Ok(Some(own)))?.unwrap_or_default();
-        Ok(match value.as_str() {
-            "merges" | "m" => PullRebase::Merges,
-            "interactive" | "i" => PullRebase::Interactive,
-            value => match value.to_ascii_lowercase().as_str() {
-                "" | "false" | "no" | "off" | "0" => PullRebase::Off,
-                _ => PullRebase::Plain,
+        let own = self.branch_name(cancel)?.map(|branch| format!("branch.{branch}.rebase"));
+        for key in own.into_iter().chain(["pull.rebase".to_owned()]) {
+            if let Some(value) = self.config_value(&key, cancel)? {
+                return self.rebase_by(&key, &value, cancel);
+            }
+        }
+        Ok(PullRebase::Off)
+    }
+
+    fn rebase_by(&self, key: &str, value: &str, cancel: &Cancel) -> Result<PullRebase> {
+        match value {
+            "merges" | "m" => Ok(PullRebase::Merges),
+            "interactive" | "i" => Ok(PullRebase::Interactive),
+            // Otherwise git expects a boolean value.
+            _ => match self.config_says(key, cancel) {
+                Ok(rebases) => Ok(if rebases { PullRebase::Plain } else { PullRebase::Off }),
+                Err(Error::Misconfigured { .. } | Error::Unreadable { .. }) => {
+                    Err(Error::Misconfigured { said: format!("fatal: invalid value for '{key}': '{value}'") })
+                }
+                Err(err) => Err(err),
             },
-        })
+        }
     }
 
     /// Whether a pull may be a fast-forward: by `pull.ff`, else as configured for merges. If the caller has `chosen` a merge, it is

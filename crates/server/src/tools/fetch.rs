@@ -91,6 +91,8 @@ impl Tool for Pull {
         if let Some(operation) = cx.repo.progress() {
             return Err(git::Error::InProgress(operation).into());
         }
+        // Before anything is fetched, as in git; a merge that the caller has chosen does not depend on it.
+        let configured = if args.how == How::Merge { PullRebase::Off } else { cx.repo.rebase_of_pulls(cx.cancel)? };
         let branch = args.branch.map(BranchName::new).transpose()?;
         let request =
             FetchRequest { remote: args.remote.map(RemoteName::new).transpose()?, branch: branch.clone(), ..FetchRequest::default() };
@@ -120,7 +122,7 @@ impl Tool for Pull {
             }
         }
         let rebase = args.how == How::Rebase && cx.repo.head(cx.cancel)?.is_some();
-        let configured = if rebase { cx.repo.rebase_of_pulls(cx.cancel)? } else { PullRebase::Off };
+        let configured = if rebase { configured } else { PullRebase::Off };
         let from =
             format!("from {} of {}", word(Field::Ref, rev.as_str(), "git_branch"), remote_word(&fetched.place)) + how_rebased(configured);
         change::moving_from(cx, "pulled", &|| Some(from.clone()), || {

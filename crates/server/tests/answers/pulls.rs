@@ -70,3 +70,37 @@ fn a_configured_rebase_without_own_commits_is_a_fast_forward() {
         assert_eq!(fixture.text(&shape), fixture.text(&[&["-C", "../copy"][..], &shape].concat()), "{rebase}");
     }
 }
+
+/// An invalid value fails before anything is fetched, unless the caller chooses a merge.
+#[test]
+fn an_invalid_rebase_setting_is_named_with_its_value() {
+    for (key, value) in [("pull.rebase", "bogus"), ("pull.rebase", "3000000000"), ("branch.main.rebase", "not at all")] {
+        let fixture = diverged();
+        for path in [".", "../copy"] {
+            fixture.git(&["-C", path, "config", key, value]);
+        }
+        let before = fixture.text(&["rev-parse", "origin/main"]);
+        let of_git = fixture.try_git(&["-C", "../copy", "pull"]);
+        let said = format!("invalid value for '{key}': '{value}'");
+        assert!(String::from_utf8_lossy(&of_git.stderr).contains(&said), "{of_git:?}");
+        let mut client = serve(&fixture);
+        for args in [json!({}), json!({"how": "rebase"})] {
+            let error = client.error("git_pull", &args);
+            assert!(error.contains(&said) && error.starts_with("a setting of git's configuration is wrong"), "{args}: {error}");
+        }
+        assert_eq!(fixture.text(&["rev-parse", "origin/main"]), before);
+        client.text("git_pull", &json!({"how": "merge"}));
+        assert_eq!(fixture.text(&["rev-list", "--count", "--merges", "HEAD"]), "2", "{key}={value}");
+    }
+    // A number is a boolean value, and so is a key without one.
+    for text in ["[pull]\\n\\trebase = 2", "[pull]\\n\\trebase"] {
+        let fixture = diverged();
+        shell(
+            &fixture.path,
+            &format!("for at in . ../copy; do printf '{text}\\n' >> $at/.git/config; done; cd ../copy; git pull -q 2> /dev/null"),
+        );
+        serve(&fixture).text("git_pull", &json!({"how": "rebase"}));
+        let history = ["log", "--graph", "--format=%s"];
+        assert_eq!(fixture.text(&history), fixture.text(&[&["-C", "../copy"][..], &history].concat()), "{text}");
+    }
+}
