@@ -28,8 +28,10 @@ const CONVERTING: [&str; 3] = ["filter", "ident", "working-tree-encoding"];
 pub struct RawFiles {
     /// Those whose content is kept, or that do not exist.
     pub kept: Vec<RawFile>,
-    /// Those beyond the limits: an undo restores them as git checks them out, and leaves new ones.
+    /// Those beyond the limits: an undo restores them as git checks them out.
     pub beyond: Vec<RelPath>,
+    /// Those beyond the limits that do not exist: an undo does not remove them.
+    pub absent: Vec<RelPath>,
     /// Whether a conversion of these may lose content.
     pub is_lossy: bool,
 }
@@ -83,7 +85,8 @@ impl Repo {
             match there {
                 // git converts no link.
                 Some(there) if !there.is_file() => {}
-                _ if !is_within => {
+                None if !is_within => found.absent.push(path),
+                Some(_) if !is_within => {
                     found.is_lossy |= converted.contains(path.as_bytes());
                     found.beyond.push(path);
                 }

@@ -141,7 +141,7 @@ impl Journal {
             reply.say(&format!("the change was made, but could not be recorded for git_undo: {err}"));
         }
         let moved_too = record.moved_too(&reply.text);
-        for text in [interrupted, record.not_kept(), moved_too, record.moved_beside()].into_iter().flatten() {
+        for text in [interrupted, record.not_kept(), record.not_removed(), moved_too, record.moved_beside()].into_iter().flatten() {
             reply.say(&text);
         }
         Ok(reply)

@@ -52,6 +52,8 @@ pub(super) struct Notes {
     files: Vec<RawFile>,
     /// Those that exceed the limits of what is kept.
     beyond: Vec<RelPath>,
+    /// Those that exceed them and did not exist.
+    absent: Vec<RelPath>,
     /// The object with the configuration of a deleted branch.
     config: Option<ObjectId>,
     /// The dropped stash entry.
@@ -62,8 +64,16 @@ pub(super) struct Notes {
     moved_too: Vec<Moved>,
 }
 
-/// Maximum number of references named in one line.
+/// Maximum number of references or files named in one line.
 const MAX_BESIDE: usize = 6;
+
+/// The first paths and the number of the others; `None` without paths.
+fn listed(paths: &[RelPath]) -> Option<String> {
+    let named: Vec<String> = paths.iter().take(MAX_BESIDE).map(|path| word(Field::Path, path.as_bytes(), "`git ls-files --eol`")).collect();
+    let more = paths.len() - named.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!named.is_empty()).then(|| named.join(", ") + &more)
+}
 
 fn describe(moved: &Moved) -> String {
     let name = word(Field::Ref, &moved.name, "`git for-each-ref`");
@@ -105,22 +115,27 @@ impl Record<'_> {
         self.notes.borrow().overwrites
     }
 
-    /// Declares files that git alone could not restore, with their previous content, and those beyond the limits.
-    pub(crate) fn keeps_files(&self, files: Vec<RawFile>, beyond: Vec<RelPath>) {
+    /// Declares files that git alone could not restore: with their previous content, beyond the limits, and beyond them and
+    /// `absent` so far.
+    pub(crate) fn keeps_files(&self, files: Vec<RawFile>, beyond: Vec<RelPath>, absent: Vec<RelPath>) {
         let mut notes = self.notes.borrow_mut();
         notes.files.extend(files);
         notes.beyond.extend(beyond);
+        notes.absent.extend(absent);
     }
 
     /// A line for the caller on files that `git_undo` cannot restore exactly.
     pub(crate) fn not_kept(&self) -> Option<String> {
-        let notes = self.notes.borrow();
-        let named: Vec<String> =
-            notes.beyond.iter().take(MAX_BESIDE).map(|path| word(Field::Path, path.as_bytes(), "`git ls-files --eol`")).collect();
-        let more = notes.beyond.len() - named.len();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let limits = "it keeps 200 new files and files that git converts, each up to 64 MiB";
-        (!named.is_empty()).then(|| format!("git_undo cannot restore the exact bytes of {}{more}: {limits}", named.join(", ")))
+        let named = listed(&self.notes.borrow().beyond)?;
+        Some(format!("git_undo cannot restore the exact bytes of {named}: it keeps 200 files, each up to 64 MiB"))
+    }
+
+    /// A line for the caller on new files that `git_undo` leaves, if they were created.
+    pub(super) fn not_removed(&self) -> Option<String> {
+        let top = self.repo.worktree().ok()?;
+        let created: Vec<RelPath> =
+            self.notes.borrow().absent.iter().filter(|path| top.join(path.as_path()).symlink_metadata().is_ok()).cloned().collect();
+        Some(format!("git_undo does not remove {}: it removes 200 new files", listed(&created)?))
     }
 
     /// Declares the object with the configuration of a deleted branch.

@@ -82,8 +82,8 @@ impl Context<'_> {
     /// limits and their conversion may lose content; so it comes before [`Context::overwrites`], after which a call can be undone.
     pub(crate) fn keeps_files(&self, which: Raw<'_>) -> Result<(), Error> {
         let Some(record) = self.record else { return Ok(()) };
-        let RawFiles { kept, beyond, is_lossy } = self.repo.raw_files(which, self.cancel)?;
-        record.keeps_files(kept, beyond);
+        let RawFiles { kept, beyond, absent, is_lossy } = self.repo.raw_files(which, self.cancel)?;
+        record.keeps_files(kept, beyond, absent);
         match record.not_kept().filter(|_| is_lossy && !self.confirmed) {
             Some(why) => Err(Error::new(Kind::Refused, format!("nothing was changed: {why}")).asks()),
             None => Ok(()),

@@ -79,3 +79,22 @@ fn a_reset_that_the_operator_denies_asks_nothing() {
     let error = large().serve_with(&[], &[("MCP_GIT_HARD_RESET", "deny")]).error("git_reset", &json!({"mode": "hard"}));
     assert!(error.contains("`policy.hard_reset` is \"deny\"") && !error.contains("`confirm`"), "{error}");
 }
+
+/// New files are none that git converts: an undo removes as many as it keeps.
+#[test]
+fn new_files_beyond_the_limits_are_named_as_new() {
+    let fixture = Fixture::new();
+    for n in 1..=203 {
+        fixture.write(&format!("new{n}.txt"), "new\n");
+    }
+    let mut client = fixture.serve();
+    client.text("git_stash", &json!({"untracked": true}));
+    let popped = client.text("git_stash", &json!({"action": "pop"}));
+    assert!(popped.contains("git_undo does not remove new97.txt, new98.txt, new99.txt: it removes 200 new files"), "{popped}");
+    assert!(!popped.contains("exact bytes") && !popped.contains("64 MiB"), "{popped}");
+    let undone = undo(&mut client);
+    assert!(undone.contains("200 files that it created are removed"), "{undone}");
+    let left = fixture.text(&["ls-files", "--others"]);
+    assert_eq!(left.lines().collect::<Vec<_>>(), ["new97.txt", "new98.txt", "new99.txt"]);
+    assert_eq!(fixture.text(&["stash", "list"]).lines().count(), 1);
+}
