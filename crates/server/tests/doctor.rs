@@ -6,6 +6,8 @@
 mod machine;
 #[path = "doctor/network.rs"]
 mod network;
+#[path = "doctor/proxies.rs"]
+mod proxies;
 #[path = "doctor/repositories.rs"]
 mod repositories;
 #[path = "doctor/settings.rs"]

@@ -132,6 +132,32 @@ impl Repo {
         Ok(false)
     }
 
+    /// The proxy that the configuration names for a URL of `remote`, with its key. An empty one disables proxies. Of an untrusted
+    /// repository only the operator's configuration counts.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn proxy_for(&self, remote: &str, url: &str, cancel: &Cancel) -> Result<Option<(String, String)>> {
+        let own = format!("remote.{remote}.proxy");
+        if self.location.trusted
+            && let Some(value) = self.config_value(&own, cancel)?
+        {
+            return Ok(Some((own, value)));
+        }
+        let scopes =
+            if self.location.trusted { vec![vec![]] } else { vec![vec!["--global", "--includes"], vec!["--system", "--includes"]] };
+        for scope in scopes {
+            let process = self.read(&["config"]).args(scope).args(["--null", "--get-urlmatch", "http.proxy"]).arg(url);
+            let (ended, output) = process.may_die().output(cancel, 1 << 20)?;
+            if ended.code == Some(0) {
+                let value = output.strip_suffix(b"\0").unwrap_or(&output);
+                return Ok(Some(("http.proxy".to_owned(), value.to_str_lossy().into_owned())));
+            }
+        }
+        Ok(None)
+    }
+
     /// All values of a configuration key.
     pub(crate) fn config_values(&self, key: &str, cancel: &Cancel) -> Result<Vec<String>> {
         let (_, output) = self.read(&["config", "--null", "--get-all"]).arg(key).output(cancel, 1 << 20)?;

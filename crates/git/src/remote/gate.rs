@@ -59,6 +59,17 @@ impl Target {
         address::is_http(&self.protocol)
     }
 
+    /// The URL of git's first request over HTTP, without a login.
+    pub fn url(&self, direction: Direction) -> String {
+        let program = match direction {
+            Direction::Fetch => "git-upload-pack",
+            Direction::Push => "git-receive-pack",
+        };
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let path = self.path.trim_end_matches('/');
+        format!("{}://{host}:{}{path}/info/refs?service={program}", self.protocol, self.port)
+    }
+
     /// The status of the answer to git's first request over HTTP, without credentials. Follows no redirect.
     ///
     /// # Errors
@@ -67,18 +78,11 @@ impl Target {
     pub fn status(&self, direction: Direction, network: &Network, cancel: &Cancel) -> io::Result<u16> {
         // Only at an allowed address: the name may resolve differently now.
         let addresses = self.addresses(network, cancel).map_err(|err| io::Error::other(err.to_string()))?;
-        let program = match direction {
-            Direction::Fetch => "git-upload-pack",
-            Direction::Push => "git-receive-pack",
-        };
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
-        let path = self.path.trim_end_matches('/');
-        let url = format!("{}://{host}:{}{path}/info/refs?service={program}", self.protocol, self.port);
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
         let config = ureq::Agent::config_builder();
         let config = config.timeout_global(Some(TIMEOUT)).proxy(None).max_redirects(0).http_status_as_error(false).tls_config(tls).build();
         let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), Pinned(addresses));
-        let answer = agent.get(&url).call().map_err(ureq::Error::into_io)?;
+        let answer = agent.get(self.url(direction)).call().map_err(ureq::Error::into_io)?;
         Ok(answer.status().as_u16())
     }
 

@@ -154,15 +154,15 @@ fn unreachable_remotes_are_reported_reason_by_reason() -> Outcome {
 }
 
 /// A server over HTTP that answers each request with a status.
-struct Answering {
-    status: Arc<AtomicU16>,
+pub(super) struct Answering {
+    pub(super) status: Arc<AtomicU16>,
     /// The requests so far.
-    asked: Arc<Mutex<String>>,
+    pub(super) asked: Arc<Mutex<String>>,
 }
 
 impl Answering {
     /// Runs until the test program ends.
-    fn start(port: u16) -> std::io::Result<Self> {
+    pub(super) fn start(port: u16) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port))?;
         let own = Self { status: Arc::default(), asked: Arc::default() };
         let (status, asked) = (Arc::clone(&own.status), Arc::clone(&own.asked));

@@ -14,6 +14,7 @@ mod kept;
 mod latency;
 mod leftovers;
 mod machine;
+mod proxy;
 mod remotes;
 mod roots;
 mod trial;

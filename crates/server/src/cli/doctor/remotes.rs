@@ -5,10 +5,19 @@ use super::{
     files::text_of,
     finding::{self, word},
     machine::on_path,
-    patience,
+    patience, proxy,
 };
 use git::{Cancel, Direction, Error, Remote, Repo, Target};
-use std::{collections::BTreeSet, env, fs, net::TcpStream, os::unix::fs::FileTypeExt, path::Path, sync::Arc, thread, time::Instant};
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    net::{SocketAddr, TcpStream},
+    os::unix::fs::FileTypeExt,
+    path::Path,
+    sync::Arc,
+    thread,
+    time::Instant,
+};
 
 /// Maximum number of remotes checked.
 const MAX_REMOTES: usize = 64;
@@ -179,6 +188,17 @@ fn fine(reached: &[Reached]) -> Finding {
 fn answer(patient: &Patient<'_>, found: &Found<'_>) -> Result<Reached, Finding> {
     let (target, network) = (&found.target, &patient.config.network);
     let place = format!("{}, port {}", target.host, target.port);
+    if let Some(proxy) = proxy::of_remote(found.repo, &found.name, target) {
+        match addresses(patient, found) {
+            // The proxy resolves the name.
+            Err(Unresolved { is_unknown: true, .. }) if proxy.is_variable => {}
+            found => drop(found.map_err(|err| err.finding)?),
+        }
+        let retry = format!("git -C {} ls-remote {}", word(found.repo.top()), word(&found.name));
+        let status = proxy.reach(target, &found.shown(), &retry)?;
+        let place = format!("{place}, through {}", proxy.shown());
+        return status.map_or_else(|| Ok(Reached { place: place.clone(), status: None }), |status| judged(found, &place, status));
+    }
     connect(patient, found, &place)?;
     if !target.is_http() {
         return Ok(Reached { place, status: None });
@@ -193,44 +213,61 @@ fn answer(patient: &Patient<'_>, found: &Found<'_>) -> Result<Reached, Finding> 
         }
         .caused_by(&err)
     })?;
+    judged(found, &place, status)
+}
+
+/// The judgement on the status of a remote's answer.
+fn judged(found: &Found<'_>, place: &str, status: u16) -> Result<Reached, Finding> {
     let detail = format!("{}: {place} answers status {status}", found.shown());
     match status {
-        200..=299 | 401 | 403 | 404 => Ok(Reached { place, status: Some(status) }),
+        200..=299 | 401 | 403 | 404 => Ok(Reached { place: place.to_owned(), status: Some(status) }),
         500.. => Err(Finding::problem(detail, "Repair the remote host, or wait until it works: fetches and pushes fail meanwhile.")),
         429 => Err(Finding::note(detail, "Wait: the remote host limits requests.")),
         _ => Err(Finding::note(detail, "Make sure that the URL is the repository's own: redirects are not followed.")),
     }
 }
 
-/// Connects to a remote.
-fn connect(patient: &Patient<'_>, found: &Found<'_>, place: &str) -> Result<(), Finding> {
+/// Why a remote has no address that may be used.
+struct Unresolved {
+    /// Whether its name is not in DNS.
+    is_unknown: bool,
+    finding: Finding,
+}
+
+/// The addresses of a remote, if the server may use them.
+fn addresses(patient: &Patient<'_>, found: &Found<'_>) -> Result<Vec<SocketAddr>, Unresolved> {
     let (target, network) = (&found.target, &patient.config.network);
+    let known = |finding| Unresolved { is_unknown: false, finding };
     if !network.names().contains(&target.protocol.as_str()) {
         let fix = format!("export MCP_GIT_PROTOCOLS={},{}", network.names().join(","), target.protocol);
-        return Err(Finding::problem(format!("{} uses the protocol `{}`, which is not allowed", found.shown(), target.protocol), fix));
+        let detail = format!("{} uses the protocol `{}`, which is not allowed", found.shown(), target.protocol);
+        return Err(known(Finding::problem(detail, fix)));
     }
-    let addresses = match target.addresses(network, &Cancel::new(Some(Instant::now() + STEP))) {
-        Ok(addresses) => addresses,
-        Err(err @ Error::PrivateAddress { .. }) => {
+    target.addresses(network, &Cancel::new(Some(Instant::now() + STEP))).map_err(|err| match err {
+        Error::PrivateAddress { .. } => {
             let list: Vec<&str> = network.allow_hosts.iter().map(String::as_str).chain([target.host.as_str()]).collect();
             let fix = format!("export MCP_GIT_ALLOW_HOSTS={}", word(list.join(",")));
-            return Err(Finding::problem(format!("{}: {err}", found.shown()), fix).caused_by(&err));
+            known(Finding::problem(format!("{}: {err}", found.shown()), fix).caused_by(&err))
         }
-        Err(err) if target.protocol == "ssh" && env::home_dir().is_some_and(|home| home.join(".ssh/config").is_file()) => {
+        _ if target.protocol == "ssh" && env::home_dir().is_some_and(|home| home.join(".ssh/config").is_file()) => {
             let fix = "Try `ssh -T` with that name: ~/.ssh/config may give it another host name.";
-            return Err(Finding::note(format!("{}: the name {} is not in DNS", found.shown(), target.host), fix).caused_by(&err));
+            known(Finding::note(format!("{}: the name {} is not in DNS", found.shown(), target.host), fix).caused_by(&err))
         }
-        Err(err) => {
+        _ => {
             let fix = format!(
                 "Correct the URL with `git -C {} remote set-url {} URL`, or the machine's DNS.",
                 word(found.repo.top()),
                 word(&found.name)
             );
-            return Err(
-                Finding::problem(format!("{}: the name {} does not resolve (DNS)", found.shown(), target.host), fix).caused_by(&err)
-            );
+            let detail = format!("{}: the name {} does not resolve (DNS)", found.shown(), target.host);
+            Unresolved { is_unknown: true, finding: Finding::problem(detail, fix).caused_by(&err) }
         }
-    };
+    })
+}
+
+/// Connects to a remote.
+fn connect(patient: &Patient<'_>, found: &Found<'_>, place: &str) -> Result<(), Finding> {
+    let addresses = addresses(patient, found).map_err(|err| err.finding)?;
     let mut last = None;
     for address in addresses.iter().take(MAX_ADDRESSES) {
         match TcpStream::connect_timeout(address, STEP) {

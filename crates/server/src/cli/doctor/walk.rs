@@ -1,7 +1,7 @@
 //! `--url`: each step of a connection to a remote server, up to the one that fails.
 
 use super::{
-    Finding, STEP,
+    Finding, STEP, proxy,
     web::{Answer, Endpoint, Place, Refused, Session},
 };
 use crate::admin::answers::health::Health;
@@ -38,6 +38,7 @@ pub(super) fn walk(url: &str, token: Option<&str>) -> Vec<Step> {
     };
     let mut steps = Vec::new();
     steps.extend(warning(&goal, token).map(|finding| ("url", vec![finding])));
+    steps.extend(beside_a_proxy(&goal).map(|finding| ("proxy", vec![finding])));
     let addresses = match look_up(&goal) {
         Ok(addresses) => addresses,
         Err(finding) => {
@@ -109,6 +110,13 @@ fn warning(goal: &Goal, token: Option<&str>) -> Option<Finding> {
     let is_local = matches!(goal.host.as_str(), "localhost" | "[::1]") || goal.host.starts_with("127.");
     let is_open = token.is_some() && !goal.is_tls && !is_local;
     is_open.then(|| Finding::note("the token is sent over the network without TLS", "Use the server's https URL, or a tunnel."))
+}
+
+/// A note if clients may reach the server through a proxy.
+fn beside_a_proxy(goal: &Goal) -> Option<Finding> {
+    let proxy = proxy::of_environment(if goal.is_tls { "https" } else { "http" }, &goal.host)?;
+    let detail = format!("clients may use {}, which was not tried: the next steps connect directly", proxy.shown());
+    Some(Finding::note(detail, format!("Add {} to NO_PROXY if clients connect directly; otherwise try one of them.", goal.host)))
 }
 
 fn look_up(goal: &Goal) -> Result<Vec<SocketAddr>, Finding> {

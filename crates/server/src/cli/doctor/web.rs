@@ -188,7 +188,8 @@ fn parse(bytes: &[u8], method: &str, is_closed: bool) -> io::Result<Option<Answe
     let rest = &bytes[end + 4..];
     let is_chunked = answer.header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
     let length: Option<usize> = answer.header("content-length").and_then(|length| length.parse().ok());
-    let is_whole = if method == "HEAD" || matches!(status, 204 | 304) {
+    // After `CONNECT` the connection stays open.
+    let is_whole = if matches!(method, "HEAD" | "CONNECT") || matches!(status, 204 | 304) {
         true
     } else if is_chunked {
         let (body, is_whole) = dechunked(rest);
