@@ -2,7 +2,7 @@
 
 use crate::{
     circuits::Breakers,
-    config::{CacheName, Config, OtlpEndpoint},
+    config::{CacheName, Config, ConfigError, OtlpEndpoint},
     journal::Journal,
     lifecycle::{
         control::Control,
@@ -27,6 +27,7 @@ use guard::{Admission, ConcurrencyLimits, Resources, Threads};
 use mcp::{Intake, sessions::Sessions};
 use parking_lot::{Mutex, RwLock};
 use std::{
+    io,
     num::NonZeroUsize,
     path::PathBuf,
     sync::{Arc, LazyLock, OnceLock},
@@ -62,15 +63,42 @@ pub struct App {
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct StartError(#[from] git::Error);
+pub enum StartError {
+    /// The configuration is invalid.
+    #[error(transparent)]
+    Configuration(Box<ConfigError>),
+    /// A named root does not exist.
+    #[error(transparent)]
+    Roots(Box<git::Error>),
+    /// git or the state folder cannot be used.
+    #[error("{0}")]
+    Requirement(String),
+    /// The store refuses the server; one that is unavailable does not prevent the start.
+    #[error("the store cannot be used: {0}")]
+    Store(String),
+    /// A socket cannot be opened.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl From<ConfigError> for StartError {
+    fn from(err: ConfigError) -> Self {
+        Self::Configuration(Box::new(err))
+    }
+}
+
+impl From<git::Error> for StartError {
+    fn from(err: git::Error) -> Self {
+        Self::Roots(Box::new(err))
+    }
+}
 
 impl App {
     /// Builds the server.
     ///
     /// # Errors
     ///
-    /// If a named root does not exist.
+    /// [`StartError::Roots`].
     pub fn new(config: &Config) -> Result<Self, StartError> {
         let roots = match config.repositories.as_slice() {
             [] => Roots::around(&std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))),

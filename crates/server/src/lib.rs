@@ -23,6 +23,7 @@ mod process;
 mod random;
 mod selection;
 mod server;
+mod serving;
 mod socket;
 mod state;
 mod suspicion;

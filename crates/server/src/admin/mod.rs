@@ -28,21 +28,24 @@ use endpoint::{Endpoint, get, get_one, get_other, post, post_one};
 use mcp::http::Probe;
 use serde_json::{Value, json};
 use std::{io, path::PathBuf, sync::Arc};
+use tokio_util::sync::CancellationToken;
 
-/// The socket of an admin channel.
+/// An admin channel, and its socket.
 pub(crate) struct Channel {
     path: PathBuf,
     made: Option<(u64, u64)>,
+    closed: CancellationToken,
 }
 
 impl Channel {
-    /// Removes it at shutdown, unless another server has replaced it.
+    /// Ends it at shutdown, and removes its socket unless another server has replaced it.
     pub(crate) fn remove(self) {
         socket::remove(&self.path, self.made);
+        self.closed.cancel();
     }
 }
 
-/// Serves the admin channel until shutdown, at `path` or in the folder of this user's servers. A successor replaces the
+/// Serves the admin channel until it is removed, at `path` or in the folder of this user's servers. A successor replaces the
 /// channel of its predecessor.
 ///
 /// # Errors
@@ -60,12 +63,14 @@ pub(crate) fn open(server: &Arc<Server>, path: Option<&std::path::Path>, takes_o
     let made = socket::inode(&path);
     let endpoints = endpoints().into_iter().chain(own_endpoints()).collect();
     let app = endpoint::router(endpoints, Arc::clone(server));
+    let closed = CancellationToken::new();
+    let until = closed.clone().cancelled_owned();
     tokio::spawn(async move {
-        if let Err(err) = axum::serve(listener, app).await {
+        if let Err(err) = axum::serve(listener, app).with_graceful_shutdown(until).await {
             tracing::error!(%err, "the admin channel failed");
         }
     });
-    Ok(Channel { path, made })
+    Ok(Channel { path, made, closed })
 }
 
 /// The admin API over HTTP. Without `is_open`, only tickets pass.

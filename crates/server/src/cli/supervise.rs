@@ -1,10 +1,6 @@
 //! `serve --supervised`: owns the listening sockets, and restarts the server when it exits.
 
-use super::{
-    cannot_run,
-    listen::{Place, listen},
-    serve::{announce, preflight},
-};
+use super::{cannot_run, serve::announce};
 use crate::{
     app::App,
     config::Config,
@@ -12,7 +8,7 @@ use crate::{
         control::{READY, VARIABLE},
         grace, notify, signals,
     },
-    socket,
+    serving::{listen::listen, preflight},
 };
 use command_fds::{CommandFdExt, FdMapping};
 use mcp::http::Listener;
@@ -161,9 +157,7 @@ async fn supervise(app: &App, config: &Config) -> io::Result<()> {
         tracing::error!("the server did not exit in time and was killed");
     }
     drop(retiring);
-    if let Place::Socket(path, made) = &place {
-        socket::remove(path, *made);
-    }
+    place.remove();
     Ok(())
 }
 

@@ -14,7 +14,13 @@ const COMPONENTS: &[(&str, &[&str])] = &[
     ("database", &["store", "mcp_server_git::persistence"]),
     (
         "lifecycle",
-        &["mcp_server_git::lifecycle", "mcp_server_git::server::reload", "mcp_server_git::server::restart", "mcp_server_git::cli"],
+        &[
+            "mcp_server_git::lifecycle",
+            "mcp_server_git::server::reload",
+            "mcp_server_git::server::restart",
+            "mcp_server_git::serving",
+            "mcp_server_git::cli",
+        ],
     ),
 ];
 /// Alternative prefix of a component name.

@@ -280,7 +280,7 @@ pub(crate) const ROWS: &[Row] = &[
         assert!(crate::support::admin::operate(&server, &[command]).status.success());
         assert_eq!(modern(&server.server, &[], call(1, "git_status", json!({}))).status, 200);
     }),
-    followed("cli/listen.rs", "Choose another with", |it| {
+    followed("serving/listen.rs", "Choose another with", |it| {
         let fixture = Fixture::new();
         let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = taken.local_addr().expect("its number").port().to_string();

@@ -1,7 +1,7 @@
 //! Where `serve` listens: whether it can, and who can reach it.
 
 use super::{Finding, Patient, STEP, finding, machine::on_path};
-use crate::{cli::processes::owner_of, config::Config, socket};
+use crate::{config::Config, serving::processes::owner_of, socket};
 use git::holders::Owner;
 use std::{
     env, io,

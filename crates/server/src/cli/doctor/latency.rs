@@ -10,8 +10,8 @@ use crate::{
         answers::{name::Name, status::Brief},
         place,
     },
-    cli::processes::addresses_of,
     lifecycle::phase::Phase,
+    serving::processes::addresses_of,
 };
 use serde_json::json;
 use std::{

@@ -11,7 +11,7 @@ use std::{
 const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
 /// The process whose socket occupies `port` on `host`. Only root sees other users' processes.
-pub(super) fn owner_of(host: IpAddr, port: u16) -> Option<Owner> {
+pub(crate) fn owner_of(host: IpAddr, port: u16) -> Option<Owner> {
     let listeners = listening();
     let wanted = format!("socket:[{}]", taker(&listeners, host, port)?);
     holder(|target| target.as_os_str() == wanted.as_str())
@@ -32,7 +32,7 @@ fn overlap(one: IpAddr, other: IpAddr) -> bool {
 }
 
 /// The addresses at which this machine can reach the process `pid`.
-pub(super) fn addresses_of(pid: u32) -> Vec<SocketAddr> {
+pub(crate) fn addresses_of(pid: u32) -> Vec<SocketAddr> {
     let open = descriptors(&PathBuf::from(format!("/proc/{pid}/fd")));
     let is_open = |inode: &str| open.iter().any(|target| target.as_os_str() == format!("socket:[{inode}]").as_str());
     listening().into_iter().filter(|(_, inode)| is_open(inode)).map(|(address, _)| reached(address)).collect()

@@ -1,9 +1,9 @@
-//! The listening sockets of `serve`: created, or inherited from the parent process.
+//! The listening sockets of a server: created, or inherited from the parent process.
 
 use super::processes::owner_of;
 use crate::{
     config::Config,
-    socket::{inode, own_socket},
+    socket::{self, inode, own_socket},
 };
 use mcp::http::Listener;
 use std::{
@@ -14,9 +14,18 @@ use std::{
 use tokio::net::{TcpListener, UnixListener};
 
 /// Where the server listens.
-pub(super) enum Place {
+pub(crate) enum Place {
     Address(SocketAddr),
     Socket(PathBuf, Option<(u64, u64)>),
+}
+
+impl Place {
+    /// Removes a Unix socket, unless another server has replaced it.
+    pub(crate) fn remove(&self) {
+        if let Self::Socket(path, made) = self {
+            socket::remove(path, *made);
+        }
+    }
 }
 
 /// Attempts to find a port that is free on both loopback addresses.
@@ -24,7 +33,7 @@ const TRIES: usize = 16;
 
 /// Listens as configured; by default on both loopback addresses, or on 127.0.0.1 if the machine has no IPv6. Fails if
 /// another program uses the port on one of them: `localhost` could lead there.
-pub(super) async fn listen(config: &Config) -> io::Result<(Vec<Listener>, Place)> {
+pub(crate) async fn listen(config: &Config) -> io::Result<(Vec<Listener>, Place)> {
     if let Some(path) = &config.http.socket {
         let listener = own_socket(path, false)?;
         return Ok((vec![Listener::Unix(listener)], Place::Socket(path.clone(), inode(path))));
@@ -67,7 +76,7 @@ fn explain(err: io::Error, host: IpAddr, port: u16) -> io::Error {
 }
 
 /// The sockets passed by the service manager or a supervisor in `LISTEN_FDS` and `LISTEN_PID`.
-pub(super) fn inherited() -> io::Result<Option<(Vec<Listener>, Place)>> {
+pub(crate) fn inherited() -> io::Result<Option<(Vec<Listener>, Place)>> {
     let mut passed = listenfd::ListenFd::from_env();
     let mut listeners = Vec::new();
     let mut place = None;
