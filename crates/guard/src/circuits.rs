@@ -67,6 +67,7 @@ impl Circuits {
     }
 
     /// Snapshots of all circuits, sorted by name.
+    #[doc(alias = "get_all_circuit_breakers")]
     pub fn list(&self) -> Vec<CircuitSnapshot> {
         let mut list: Vec<_> = self.lock().values().map(|breaker| breaker.snapshot()).collect();
         list.sort_unstable_by(|a, b| a.name.cmp(&b.name));

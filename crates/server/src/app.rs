@@ -1,6 +1,7 @@
 //! The composition root: builds the server from the configuration.
 
 use crate::{
+    caches::Caches,
     circuits::Breakers,
     config::{CacheName, Config, ConfigError, OtlpEndpoint},
     journal::Journal,
@@ -115,9 +116,6 @@ impl App {
         if config.profile.heap.enabled && !heap.begin() {
             tracing::warn!("this program has another allocator: its heap cannot be tracked");
         }
-        if config.cache.is_off(CacheName::Validation) {
-            crate::wire::schemas().switch_off();
-        }
         let resources = Resources::new(&ResourceKind::ALL.map(ResourceKind::name));
         let policy = policy(config, Some(Arc::clone(&breakers) as Arc<dyn git::TransferGate>));
         let git = Git::new(config.git.clone()).listed_in(Arc::new(Ledger(resources.clone())));
@@ -128,7 +126,7 @@ impl App {
             tools: tools::ALL.iter().collect(),
             listed: config.selection.listed(),
             selection: config.selection.clone(),
-            repositories: Arc::new(if config.cache.is_off(CacheName::Repositories) { repositories.without_cache() } else { repositories }),
+            repositories: Arc::new(repositories),
             admission: Admission::new(
                 busy,
                 busy,
@@ -160,6 +158,7 @@ impl App {
             running: TaskTracker::new(),
         };
         let services = Arc::new(services);
+        CacheName::ALL.into_iter().for_each(|cache| Caches::of(&services).set_enabled(cache, !config.cache.is_off(cache)));
         let pipeline = Arc::new(Pipeline::new(Arc::clone(&services)));
         let keeper = SessionKeeper(Arc::clone(&persistence));
         let observer = SessionObserver { errors: Arc::clone(&errors), metrics: Arc::clone(&metrics) };

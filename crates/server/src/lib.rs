@@ -37,12 +37,39 @@ mod wire;
 mod workspace;
 
 pub use app::{App, StartError};
+pub use caches::{Cache, Caches};
 pub use caller::{Caller, Right};
 pub use config::{Config, ConfigError, Flags};
 pub use error::{Error, ErrorClass, Kind, UnknownClass};
 pub use output::{BYTES_PER_TOKEN, Reply, escape, unescape};
 pub use pipeline::{Bounds, Call, Origin, Pipeline, Services};
 pub use selection::Selection;
+pub use server::heartbeats::{HeartbeatConfig, Heartbeats, LastBeat};
 pub use telemetry::log::init_log;
+pub use telemetry::profile::{CpuProfile, OperationTimer, Profile, ProfileError, profile_operation};
+pub use telemetry::watch::Processors;
 pub use tool::{Effect, Entry, Reporter, Scope, Toolset};
 pub use wire::{INSTRUCTIONS, tools_as_listed, validation};
+
+/// Snapshots of the heap.
+pub mod heap {
+    pub use crate::telemetry::heap::{Allocator, Report, Snapshot, Tracker, report};
+    /// The allocator that tracks allocations: a program must set it as its global one.
+    pub use guard::heap::Allocator as TrackingAllocator;
+    pub use guard::heap::Stack;
+}
+
+/// The log of the process.
+pub mod logging {
+    pub use crate::telemetry::log::{LevelError, LogHandle, init_debug, init_log};
+    pub use tracing::Level;
+}
+
+/// Memory of the process.
+pub mod memory {
+    pub use crate::telemetry::{
+        memory::{Trimmed, trim},
+        process::Figures,
+    };
+    pub use guard::memory::{Allocated, allocated};
+}

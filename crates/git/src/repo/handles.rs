@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -30,6 +30,7 @@ pub(crate) struct Handles {
     /// In order of use, most recent last.
     open: Mutex<Vec<Handle>>,
     limit: usize,
+    is_off: AtomicBool,
     hits: AtomicU64,
     misses: AtomicU64,
 }
@@ -44,7 +45,15 @@ struct Handle {
 impl Handles {
     /// A cache of at most `limit` handles.
     pub(crate) fn new(limit: usize) -> Self {
-        Self { open: Mutex::default(), limit, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+        Self { open: Mutex::default(), limit, is_off: AtomicBool::new(false), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+    }
+
+    /// Enables or disables the cache. A disabled one holds nothing.
+    pub(crate) fn set_enabled(&self, on: bool) {
+        self.is_off.store(!on, Ordering::Relaxed);
+        if !on {
+            self.drop_unused(Duration::ZERO);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Handle>> {
@@ -78,10 +87,11 @@ impl Handles {
 
     /// Adds a handle.
     pub(crate) fn put(&self, path: &Path, repo: &Arc<Repo>) {
-        if self.limit == 0 {
+        let mut open = self.lock();
+        // Under the lock: a cache that is disabled meanwhile drops its handles afterwards.
+        if self.is_off.load(Ordering::Relaxed) {
             return;
         }
-        let mut open = self.lock();
         let mut evicted: Vec<Handle> = open.extract_if(.., |handle| handle.path == path).collect();
         if open.len() >= self.limit {
             evicted.push(open.remove(0));
@@ -106,7 +116,7 @@ impl Handles {
     pub(crate) fn figures(&self) -> CacheFigures {
         CacheFigures {
             entries: self.lock().len(),
-            limit: self.limit,
+            limit: if self.is_off.load(Ordering::Relaxed) { 0 } else { self.limit },
             hits: self.hits.load(Ordering::Relaxed),
             misses: self.misses.load(Ordering::Relaxed),
         }

@@ -87,11 +87,9 @@ impl Repositories {
         self.open.figures()
     }
 
-    /// Disables the cache: each call opens its repository.
-    #[must_use]
-    pub fn without_cache(mut self) -> Self {
-        self.open = Handles::new(0);
-        self
+    /// Enables or disables the handle cache. Without it, each call opens its repository.
+    pub fn set_cache(&self, on: bool) {
+        self.open.set_enabled(on);
     }
 
     /// Creates a repository at `path`, which must lie inside the roots. The flag is true if there was none before.

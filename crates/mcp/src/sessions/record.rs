@@ -7,9 +7,11 @@ use std::{
 };
 
 /// Information about a session.
+#[doc(alias = "Session")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionInfo {
     /// Session id, assigned by the server.
+    #[doc(alias = "session_id")]
     pub id: String,
     /// The transport.
     pub kind: Kind,

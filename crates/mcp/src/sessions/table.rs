@@ -36,7 +36,6 @@ enum Forget {
 
 /// All sessions.
 #[doc(alias = "SessionManager")]
-#[doc(alias = "HeartbeatManager")]
 pub struct Sessions {
     known: Mutex<HashMap<String, Arc<Session>>>,
     opening: AtomicUsize,
@@ -179,6 +178,7 @@ impl Sessions {
     }
 
     /// All sessions, by id.
+    #[doc(alias = "get_all_sessions")]
     pub fn list(&self) -> Vec<SessionInfo> {
         let mut list: Vec<SessionInfo> = self.lock().values().map(|session| session.info()).collect();
         list.sort_by(|a, b| a.id.cmp(&b.id));
@@ -196,6 +196,7 @@ impl Sessions {
     }
 
     /// Closes a session. Returns false if there is none.
+    #[doc(alias = "close_session")]
     pub fn close(&self, id: &str, why: Ending) -> bool {
         self.end(id, why, Forget::Always)
     }
@@ -264,6 +265,7 @@ impl Sessions {
     }
 
     /// Closes sessions idle for at least this long with nothing in flight.
+    #[doc(alias = "cleanup_idle_sessions")]
     pub fn reap_idle(&self, idle: Duration) -> Vec<String> {
         let limit = |session: &Session| if session.opened.load(Ordering::Relaxed) { idle } else { idle.min(HANDSHAKE) };
         let closed = self.end_all(|session| session.is_silent(limit(session)), Ending::Idle, Forget::UnlessActive);
@@ -272,6 +274,7 @@ impl Sessions {
     }
 
     /// Closes the `count` longest idle sessions with nothing in flight.
+    #[doc(alias = "cleanup_oldest_sessions")]
     pub fn evict_longest_idle(&self, count: usize) -> Vec<String> {
         let victims = longest_idle(&self.lock(), count);
         self.end_all(|session| victims.contains(&session.id), Ending::Evicted, Forget::UnlessActive)
@@ -288,6 +291,7 @@ impl Sessions {
     }
 
     /// Records client activity on a session.
+    #[doc(alias = "record_heartbeat")]
     pub fn touch(&self, id: &str) -> bool {
         self.find(id).is_some_and(|session| {
             session.record_activity();
@@ -297,7 +301,6 @@ impl Sessions {
 
     /// Runs one heartbeat: pings clients that were silent since the last one, and closes WebSockets that missed too
     /// many pings.
-    #[doc(alias = "record_heartbeat")]
     pub fn heartbeat_tick(&self) {
         let (sessions, allowed): (Vec<Arc<Session>>, _) = (self.lock().values().cloned().collect(), self.limits().missed);
         for session in sessions {

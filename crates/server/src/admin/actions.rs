@@ -19,11 +19,11 @@ use super::{
     views,
 };
 use crate::{
-    caches,
+    config::CacheName,
     lifecycle::phase::Phase,
     pipeline::How,
     server::Server,
-    telemetry::{levels, log, process},
+    telemetry::{levels, log, memory},
 };
 use axum::http::StatusCode;
 use guard::{CircuitState, ResetOutcome};
@@ -121,12 +121,8 @@ pub(super) async fn resume(server: Arc<Server>, _: Nothing) -> Result<Resumed, R
 
 pub(super) async fn trim(server: Arc<Server>, _: Nothing) -> Result<Trimmed, Refused> {
     let trimmed = tokio::task::spawn_blocking(move || {
-        let before = process::rss();
-        let cleared = caches::clear(&server.services, None).unwrap_or_default();
-        guard::memory::trim();
-        let after = process::rss();
-        let recovered = before.zip(after).map(|(before, after)| before.saturating_sub(after));
-        Trimmed { before, after, recovered, caches: views::cleared(cleared) }
+        let (cleared, memory) = memory::trim_after(|| server.caches().clear_all());
+        Trimmed { before: memory.before, after: memory.after, recovered: memory.recovered(), caches: views::cleared(cleared) }
     });
     match trimmed.await {
         Ok(trimmed) => Ok(trimmed),
@@ -135,10 +131,12 @@ pub(super) async fn trim(server: Arc<Server>, _: Nothing) -> Result<Trimmed, Ref
 }
 
 pub(super) async fn clear_caches(server: Arc<Server>, wanted: ClearCaches) -> Result<Cleared, Refused> {
-    match caches::clear(&server.services, wanted.name.as_deref()) {
-        Some(cleared) => Ok(views::cleared(cleared)),
-        None => refused(StatusCode::NOT_FOUND, "there is no such cache"),
+    let meant = CacheName::ALL.into_iter().filter(|cache| wanted.name.as_deref().is_none_or(|name| cache.name() == name));
+    let cleared: Vec<(CacheName, usize)> = meant.map(|cache| (cache, server.caches().clear(cache))).collect();
+    if cleared.is_empty() {
+        return refused(StatusCode::NOT_FOUND, "there is no such cache");
     }
+    Ok(views::cleared(cleared))
 }
 
 pub(super) async fn resume_calls(server: Arc<Server>, wanted: Resume) -> Result<ReleasedCalls, Refused> {

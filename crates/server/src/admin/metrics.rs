@@ -1,7 +1,6 @@
 //! The metrics of a server: `/metrics`, in the text format of Prometheus, and the same for a collector.
 
 use crate::{
-    caches,
     config::OtlpEndpoint,
     server::Server,
     telemetry::{
@@ -102,9 +101,8 @@ fn state(server: &Server, circuits: &[CircuitSnapshot], all: &mut Families) {
     let is_up = |is: bool| one(f64::from(u8::from(is)));
     all.up("mcp_server_git_store_up", "Whether the store is available.", is_up(server.persistence.status().unavailable.is_none()));
     all.up("mcp_server_git_store_backlog", "Writes queued for the store.", one(number(server.persistence.backlog())));
-    let beats = server.task("heartbeat").is_some_and(|task| task.is_running());
-    all.up("mcp_server_git_heartbeat_up", "Whether the heartbeat task runs.", is_up(beats));
-    let entries = caches::list(&server.services).into_iter().map(|cache| (labels([("cache", cache.name)]), number(cache.entries)));
+    all.up("mcp_server_git_heartbeat_up", "Whether the heartbeat task runs.", is_up(server.heartbeats().is_running()));
+    let entries = server.caches().list().into_iter().map(|cache| (labels([("cache", cache.name.name())]), number(cache.entries)));
     all.up("mcp_server_git_cache_entries", "Number of cache entries.", entries);
 }
 
@@ -151,12 +149,12 @@ fn totals(server: &Server, circuits: &[CircuitSnapshot], all: &mut Families) {
     all.total("mcp_server_git_circuit_rejected_total", "Calls rejected by circuits.", one(count(rejected)));
     let opened = circuits.iter().map(|circuit| circuit.opened_times).sum();
     all.total("mcp_server_git_circuit_opened_total", "Number of times circuits opened.", one(count(opened)));
-    let caches = caches::list(&server.services);
-    let hits = caches.iter().map(|cache| (labels([("cache", cache.name)]), count(cache.hits)));
+    let caches = server.caches().list();
+    let hits = caches.iter().map(|cache| (labels([("cache", cache.name.name())]), count(cache.hits)));
     all.total("mcp_server_git_cache_hits_total", "Cache hits.", hits);
-    let misses = caches.iter().map(|cache| (labels([("cache", cache.name)]), count(cache.misses)));
+    let misses = caches.iter().map(|cache| (labels([("cache", cache.name.name())]), count(cache.misses)));
     all.total("mcp_server_git_cache_misses_total", "Cache misses.", misses);
-    let restarts = server.task("heartbeat").map_or(0, |task| task.restarts());
+    let restarts = server.heartbeats().restarts();
     all.total("mcp_server_git_heartbeat_restarts_total", "Restarts of the heartbeat task.", one(count(restarts)));
 }
 

@@ -21,14 +21,14 @@ const MAX_PROFILE: u64 = 600;
 
 pub(super) async fn cpu(_: Arc<Server>, wanted: Profile) -> Result<CpuProfile, Refused> {
     let seconds = wanted.seconds.clamp(1, MAX_PROFILE);
-    let profiler = match profile::begin() {
+    let profiler = match profile::CpuProfile::start() {
         Ok(profiler) => profiler,
-        Err(why) => return refused(StatusCode::CONFLICT, why),
+        Err(why) => return refused(StatusCode::CONFLICT, why.to_string()),
     };
     tracing::warn!(seconds, "CPU profile started");
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let title = format!("mcp-server-git, {seconds} s");
-    let ended = tokio::task::spawn_blocking(move || profiler.end(&title)).await;
+    let ended = tokio::task::spawn_blocking(move || profiler.finish(&title).map_err(|err| err.to_string())).await;
     match ended.unwrap_or_else(|err| Err(err.to_string())) {
         Ok(profile) => {
             let top = profile.top.into_iter().map(|(function, samples)| Function { function, samples }).collect();

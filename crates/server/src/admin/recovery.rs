@@ -5,7 +5,6 @@ use super::answers::{
     resources::{Reaped, ReapedOne},
 };
 use crate::{
-    caches,
     lifecycle::{grace, phase::Phase},
     output::counted,
     server::{Component, Server},
@@ -24,7 +23,7 @@ pub(super) async fn emergency(server: &Server) -> Recovery {
     let left = server.services.drained(grace::RECOVERY).await;
     let mut steps = vec![step("stop operations", left == 0, &format!("{running} running or waiting, {left} left"))];
     let cleared: Vec<String> =
-        caches::clear(&server.services, None).into_iter().flatten().map(|(name, entries)| format!("{entries} of {name}")).collect();
+        server.caches().clear_all().into_iter().map(|(cache, entries)| format!("{entries} of {}", cache.name())).collect();
     steps.push(step("clear caches", true, &cleared.join(", ")));
     let reset = server.breakers.reset_all().len();
     steps.push(step("reset circuits", true, &counted(reset, "circuit")));

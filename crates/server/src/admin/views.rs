@@ -18,12 +18,13 @@ use super::answers::{
 use crate::{
     caches,
     circuits::DATABASE,
+    config::CacheName,
     error::ErrorClass,
     journal,
     lifecycle::{phase::Phase, settings},
     output::{self, counted, counted_are},
     pipeline::Held,
-    server::{PROBES, Past, Server},
+    server::{PROBES, Past, Server, heartbeats::LastBeat},
     telemetry::{
         levels, log, observer,
         process::{self, Figures},
@@ -85,7 +86,7 @@ pub(super) fn details(server: &Server) -> Details {
         lost_threads: server.services.threads.total(),
         store: server.persistence.status().unavailable.unwrap_or_else(|| "ok".to_owned()),
         sessions: server.sessions.count(),
-        heartbeat: server.task("heartbeat").is_some_and(|task| task.is_running()),
+        heartbeat: server.heartbeats().is_running(),
         open_circuits: open_circuits(server),
     }
 }
@@ -298,27 +299,24 @@ pub(super) fn sessions(server: &Server, idle: Option<Duration>, state: Option<&s
     }
 }
 
-pub(super) fn heartbeats(server: &Server) -> Heartbeats {
-    let limits = server.sessions.limits();
-    let task = server.task("heartbeat");
-    let of = |session: SessionInfo| {
-        let owes = session.kind.owes_beats();
-        Heartbeat {
-            id: session.id,
-            kind: Name(session.kind),
-            owes_beats: owes,
-            since_ms: ms(session.idle),
-            missed: session.missed,
-            late: owes && session.idle > limits.heartbeat * 2,
-        }
+pub(crate) fn heartbeats(server: &Server) -> Heartbeats {
+    let beats = server.heartbeats();
+    let config = beats.config();
+    let of = |beat: LastBeat| Heartbeat {
+        id: beat.session,
+        kind: Name(beat.kind),
+        owes_beats: beat.owes_beats,
+        since_ms: ms(beat.since),
+        missed: beat.missed,
+        late: beat.is_late,
     };
     Heartbeats {
-        running: task.as_ref().is_some_and(guard::Supervised::is_running),
-        restarts: task.as_ref().map_or(0, guard::Supervised::restarts),
-        last_tick_ms: task.as_ref().and_then(guard::Supervised::last_tick).map(ms),
-        interval_ms: ms(limits.heartbeat),
-        missed_threshold: limits.missed,
-        sessions: server.sessions.list().into_iter().map(of).collect(),
+        running: beats.is_running(),
+        restarts: beats.restarts(),
+        last_tick_ms: beats.last_tick().map(ms),
+        interval_ms: ms(config.interval),
+        missed_threshold: config.missed,
+        sessions: beats.last_beats().into_iter().map(of).collect(),
     }
 }
 
@@ -447,7 +445,7 @@ fn slope(notes: &[(Duration, u64)]) -> Option<i64> {
 
 pub(super) fn caches(server: &Server) -> Caches {
     let of = |cache: caches::Cache| Cache {
-        name: cache.name.to_owned(),
+        name: cache.name.name().to_owned(),
         what: cache.what.to_owned(),
         entries: cache.entries,
         limit: cache.limit,
@@ -455,11 +453,12 @@ pub(super) fn caches(server: &Server) -> Caches {
         misses: cache.misses,
         enabled: cache.enabled,
     };
-    Caches { caches: caches::list(&server.services).into_iter().map(of).collect(), sweep_interval_ms: ms(server.settings().cache_sweep) }
+    Caches { caches: server.caches().list().into_iter().map(of).collect(), sweep_interval_ms: ms(server.settings().cache_sweep) }
 }
 
-pub(super) fn cleared(cleared: Vec<(&'static str, usize)>) -> Cleared {
-    Cleared { cleared: cleared.into_iter().map(|(name, entries)| ClearedCache { name: name.to_owned(), entries }).collect() }
+pub(super) fn cleared(cleared: Vec<(CacheName, usize)>) -> Cleared {
+    let of = |(cache, entries): (CacheName, usize)| ClearedCache { name: cache.name().to_owned(), entries };
+    Cleared { cleared: cleared.into_iter().map(of).collect() }
 }
 
 /// The current log levels.

@@ -21,8 +21,9 @@ pub use flags::Flags;
 pub use key::{Key, Seconds};
 pub use limits::Limits;
 pub use network::{Network, Protocol};
-pub(crate) use observing::CacheName;
-pub use observing::{Cache, Collectors, Cpu, Debug, HeapProfile, Log, LogFormat, Memory, Metrics, OtlpEndpoint, Perf, Profile, Telemetry};
+pub use observing::{
+    Cache, CacheName, Collectors, Cpu, Debug, HeapProfile, Log, LogFormat, Memory, Metrics, OtlpEndpoint, Perf, Profile, Telemetry,
+};
 pub use policy::PolicySettings;
 pub use resilience::{Admin, Circuits, Errors, Restart, Store, Validation};
 pub use serving::{Auth, Heartbeat, Http, JwtIssuer, NamedToken, Sessions};

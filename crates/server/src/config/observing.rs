@@ -11,8 +11,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 named! {
     /// A cache that can be disabled.
-    pub(crate) enum CacheName {
+    pub enum CacheName {
+        /// Handles of open repositories.
         Repositories = "repositories",
+        /// The types of the arguments of tools.
         Validation = "validation",
     }
 }

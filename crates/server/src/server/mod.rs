@@ -1,10 +1,12 @@
 //! A running server, and its periodic tasks: heartbeats, sweeps, probes, and writes to the store.
 
+pub(crate) mod heartbeats;
 pub(crate) mod reload;
 pub(crate) mod restart;
 
 use crate::{
     admin::answers::errors::Source,
+    caches::Caches,
     caller::{Caller, Right},
     circuits::Breakers,
     error::ErrorClass,
@@ -31,6 +33,7 @@ use crate::{
     tickets::Tickets,
 };
 use guard::{Resources, Supervised};
+use heartbeats::Heartbeats;
 use mcp::{Intake, http::Authority, sessions::Sessions};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use serde_json::json;
@@ -292,7 +295,7 @@ impl Server {
                 // The check reads files, and may have to free memory.
                 let checked = tokio::task::spawn_blocking(move || {
                     server.watcher.check_memory(server.settings().memory.limit(), || {
-                        crate::caches::clear(&server.services, None);
+                        server.caches().clear_all();
                         guard::memory::trim();
                     });
                 });
@@ -302,7 +305,7 @@ impl Server {
         let server = Arc::clone(self);
         let unused = self.settings().cache_sweep;
         let caches = self.supervise("caches", unused, move || {
-            let dropped = crate::caches::sweep(&server.services, unused);
+            let dropped = server.caches().sweep(unused);
             tracing::debug!(dropped, "the caches were swept");
             std::future::ready(())
         });
@@ -340,6 +343,16 @@ impl Server {
         F: Future<Output = ()> + Send + 'static,
     {
         Supervised::spawn(name, period, tick, self.stop.clone().cancelled_owned())
+    }
+
+    /// The caches.
+    pub(crate) fn caches(&self) -> Caches<'_> {
+        Caches::of(&self.services)
+    }
+
+    /// The heartbeats of the sessions.
+    pub(crate) fn heartbeats(&self) -> Heartbeats<'_> {
+        Heartbeats::new(&self.sessions, self.task(Component::Heartbeat.name()))
     }
 
     /// The task called `name`.

@@ -28,9 +28,10 @@ const OWN: &str = "guard::heap::";
 /// Functions that allocate on behalf of others.
 const ALLOCATING: [&str; 9] = ["__rust", "__rdl", "alloc::", "<alloc::", "core::", "<core::", "std::", "<std::", "hashbrown::"];
 
-/// The snapshots of this process.
+/// The snapshots of a server.
+#[doc(alias = "MemoryLeakDetector")]
 #[derive(Debug, Default)]
-pub(crate) struct Tracker {
+pub struct Tracker {
     kept: Mutex<Tracked>,
 }
 
@@ -45,44 +46,52 @@ struct Tracked {
 
 /// The heap at one moment.
 #[derive(Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) id: u64,
-    pub(crate) label: String,
-    pub(crate) at: SystemTime,
+pub struct Snapshot {
+    /// Its number.
+    pub id: u64,
+    /// Its label.
+    pub label: String,
+    /// When it was taken.
+    pub at: SystemTime,
     /// Resident memory of the process, in bytes.
-    pub(crate) rss: Option<u64>,
+    pub rss: Option<u64>,
     /// Live allocations by stack, largest first.
-    pub(crate) stacks: Vec<Stack>,
+    pub stacks: Vec<Stack>,
 }
 
 /// Memory allocated by one function.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Allocator {
+pub struct Allocator {
     /// The innermost function that does not allocate on behalf of others, followed by its callers.
-    pub(crate) functions: Vec<String>,
-    pub(crate) bytes: i64,
-    pub(crate) count: i64,
+    pub functions: Vec<String>,
+    /// Its memory, or the growth of it, in bytes.
+    pub bytes: i64,
+    /// Number of its allocations, or the growth of it.
+    pub count: i64,
 }
 
 /// A report on stacks, in several formats.
 #[derive(Debug)]
-pub(crate) struct Report {
-    pub(crate) top: Vec<Allocator>,
+pub struct Report {
+    /// The functions that allocated most.
+    #[doc(alias = "get_top_allocators")]
+    pub top: Vec<Allocator>,
     /// A flame graph, as SVG.
-    pub(crate) svg: String,
+    pub svg: String,
     /// A gzipped pprof profile.
-    pub(crate) pprof: Vec<u8>,
+    pub pprof: Vec<u8>,
 }
 
 impl Snapshot {
     /// Tracked bytes, and number of allocations.
-    pub(crate) fn total(&self) -> (i64, i64) {
+    pub fn total(&self) -> (i64, i64) {
         let (bytes, count) = total(&self.stacks);
         (signed(bytes), signed(count))
     }
 
     /// Differences from an earlier snapshot, largest growth first.
-    pub(crate) fn growth_since(&self, earlier: &Self) -> Vec<Stack> {
+    #[doc(alias = "analyze_leaks")]
+    pub fn growth_since(&self, earlier: &Self) -> Vec<Stack> {
         let mut before: HashMap<&[usize], &Stack> = earlier.stacks.iter().map(|stack| (&*stack.frames, stack)).collect();
         let mut grown: Vec<Stack> = self
             .stacks
@@ -103,8 +112,10 @@ impl Tracker {
         self.kept.lock()
     }
 
-    /// Starts tracking allocations until [`Self::end`]. Returns false if this program cannot.
-    pub(crate) fn begin(&self) -> bool {
+    /// Starts tracking allocations until [`Self::end`]. Returns false if this program cannot: it needs the allocator of
+    /// [`guard::heap`].
+    #[doc(alias = "start_tracking")]
+    pub fn begin(&self) -> bool {
         let mut kept = self.lock();
         let begun = heap::track(true);
         if begun {
@@ -125,7 +136,7 @@ impl Tracker {
     }
 
     /// Stops tracking. Snapshots are kept.
-    pub(crate) fn end(&self) {
+    pub fn end(&self) {
         let mut kept = self.lock();
         heap::track(false);
         (kept.since, kept.is_brief) = (None, false);
@@ -139,17 +150,17 @@ impl Tracker {
     }
 
     /// Start of tracking; `None` if it is off.
-    pub(crate) fn since(&self) -> Option<Instant> {
+    pub fn since(&self) -> Option<Instant> {
         self.lock().since
     }
 
     /// The snapshots, oldest first.
-    pub(crate) fn snapshots(&self) -> Vec<Arc<Snapshot>> {
+    pub fn snapshots(&self) -> Vec<Arc<Snapshot>> {
         self.lock().snapshots.iter().cloned().collect()
     }
 
     /// The snapshot with this number, or the newest one with this label.
-    pub(crate) fn find(&self, name: &str) -> Option<Arc<Snapshot>> {
+    pub fn find(&self, name: &str) -> Option<Arc<Snapshot>> {
         let kept = self.lock();
         let id = name.parse::<u64>().ok();
         let by_id = kept.snapshots.iter().find(|one| Some(one.id) == id);
@@ -157,7 +168,8 @@ impl Tracker {
     }
 
     /// Takes a snapshot and keeps it with the newest `keep - 1` others.
-    pub(crate) fn snapshot(&self, label: &str, keep: usize) -> Arc<Snapshot> {
+    #[doc(alias = "take_snapshot")]
+    pub fn snapshot(&self, label: &str, keep: usize) -> Arc<Snapshot> {
         let mut stacks = heap::live();
         if stacks.len() > MAX_STACKS {
             let (bytes, count) = total(&stacks[MAX_STACKS - 1..]);
@@ -216,7 +228,7 @@ fn total(stacks: &[Stack]) -> (f64, f64) {
 }
 
 /// Symbolizes stacks and draws those with live memory.
-pub(crate) fn report(title: &str, stacks: &[Stack]) -> Report {
+pub fn report(title: &str, stacks: &[Stack]) -> Report {
     let mut symbols = Names::default();
     let named: Vec<(Vec<String>, &Stack)> = stacks.iter().map(|stack| (symbols.of(&stack.frames), stack)).collect();
     let drawn: Vec<(Vec<String>, u64)> = named

@@ -8,7 +8,7 @@ use super::{
 use crate::config::{Config, Log, LogFormat};
 use parking_lot::Mutex;
 use std::sync::{LazyLock, OnceLock};
-use tracing::Metadata;
+use tracing::{Level, Metadata};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
@@ -30,15 +30,79 @@ fn is_no_span(meta: &Metadata<'_>) -> bool {
     !meta.is_span()
 }
 
-/// Initializes the log. Panics are logged with location and backtrace. Repeated calls, as in tests, have no effect.
+/// Initializes the log of this process. Panics are logged with location and backtrace. Repeated calls, as in tests, have no
+/// effect.
 pub fn init_log(config: &Config) {
-    let [written, kept] = filters(&config.log.level).unwrap_or_else(|_| [EnvFilter::new("warn"), EnvFilter::new("info")]);
+    init(&config.log);
+}
+
+/// Initializes the log of this process at level `debug`, on standard error, and returns a handle that changes its levels.
+/// If [`init_log`] has run, only the levels change; a subscriber that another crate has set stays as it is.
+#[doc(alias = "setup_debug_logging")]
+pub fn init_debug() -> LogHandle {
+    let log = Log { level: "debug".to_owned(), ..Log::default() };
+    init(&log);
+    // An earlier log has other levels. `debug` is a valid directive.
+    set_level(&log.level).ok();
+    LogHandle(())
+}
+
+/// Changes the levels of the log of this process.
+#[derive(Clone, Copy, Debug)]
+pub struct LogHandle(());
+
+/// A level or target that cannot be used; the levels are as before.
+#[derive(Debug, thiserror::Error)]
+pub enum LevelError {
+    /// It is neither a component, such as `session`, nor a module.
+    #[error("there is no component `{0}`")]
+    Unknown(String),
+    /// It is no directive.
+    #[error(transparent)]
+    Invalid(#[from] ParseError),
+}
+
+impl LogHandle {
+    /// Sets the level of one component, such as `session`, or of a module, such as `mcp_server_git::wire`.
+    ///
+    /// # Errors
+    ///
+    /// [`LevelError`] if the target is unknown.
+    #[doc(alias = "setLevel")]
+    pub fn set(self, target: &str, level: Level) -> Result<(), LevelError> {
+        let own = format!("{target}=");
+        let directives = self.level();
+        let others = directives.split(',').filter(|directive| !directive.trim().starts_with(&own));
+        let changed = others.chain([format!("{own}{level}").as_str()]).collect::<Vec<_>>().join(",");
+        self.set_all(&changed)
+    }
+
+    /// Replaces all levels by directives such as `warn,session=debug`.
+    ///
+    /// # Errors
+    ///
+    /// [`LevelError`] if a directive is invalid, or its target unknown.
+    pub fn set_all(self, directives: &str) -> Result<(), LevelError> {
+        if let Some(name) = levels::unknown(directives) {
+            return Err(LevelError::Unknown(name.to_owned()));
+        }
+        set_level(directives)?;
+        Ok(())
+    }
+
+    /// The directives in force.
+    pub fn level(self) -> String {
+        level()
+    }
+}
+
+fn init(log: &Log) {
+    let [written, kept] = filters(&log.level).unwrap_or_else(|_| [EnvFilter::new("warn"), EnvFilter::new("info")]);
     let ((written, written_handle), (kept, kept_handle)) = (reload::Layer::new(written), reload::Layer::new(kept));
-    let layers =
-        vec![outputs(&config.log).with_filter(written).boxed(), Recorder(&RING).with_filter(kept.and(filter_fn(is_no_span))).boxed()];
+    let layers = vec![outputs(log).with_filter(written).boxed(), Recorder(&RING).with_filter(kept.and(filter_fn(is_no_span))).boxed()];
     if tracing_subscriber::registry().with(layers).try_init().is_ok() {
         FILTERS.set([written_handle, kept_handle]).ok();
-        config.log.level.clone_into(&mut DIRECTIVES.lock());
+        log.level.clone_into(&mut DIRECTIVES.lock());
     }
     std::panic::set_hook(Box::new(|panic| {
         let backtrace = std::backtrace::Backtrace::force_capture();

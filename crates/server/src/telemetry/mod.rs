@@ -7,6 +7,7 @@ pub(crate) mod history;
 pub(crate) mod latency;
 pub(crate) mod levels;
 pub(crate) mod log;
+pub(crate) mod memory;
 pub(crate) mod metrics;
 pub(crate) mod observer;
 pub(crate) mod otlp;

@@ -3,16 +3,19 @@
 use std::fs;
 
 /// Resource use of this process.
+#[doc(alias = "MemoryMonitor")]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Figures {
+pub struct Figures {
     /// Resident memory, in bytes.
-    pub(crate) rss: u64,
+    pub rss: u64,
     /// Peak resident memory, in bytes.
-    pub(crate) peak_rss: u64,
-    pub(crate) threads: u64,
-    pub(crate) descriptors: u64,
+    pub peak_rss: u64,
+    /// Number of threads.
+    pub threads: u64,
+    /// Number of open file descriptors.
+    pub descriptors: u64,
     /// CPU time used so far, in seconds.
-    pub(crate) cpu_seconds: f64,
+    pub cpu_seconds: f64,
 }
 
 /// CPU ticks of the machine since it started.
@@ -23,8 +26,9 @@ pub(crate) struct Ticks {
 }
 
 impl Figures {
-    /// Current values.
-    pub(crate) fn now() -> Option<Self> {
+    /// Current values; `None` if the system does not report them.
+    #[doc(alias = "take_sample")]
+    pub fn now() -> Option<Self> {
         let status = read("/proc/self/status")?;
         let kib = |name: &str| field(&status, name).unwrap_or_default() * 1024;
         Some(Self {

@@ -53,14 +53,17 @@ struct Latest {
 
 /// CPU use.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Processors {
+pub struct Processors {
     /// Of the machine, in percent.
-    pub(crate) percent: f64,
+    pub percent: f64,
     /// Of this process, in percent of one CPU.
-    pub(crate) process_percent: f64,
-    pub(crate) count: usize,
-    pub(crate) load: [f64; 3],
-    pub(crate) threads: u64,
+    pub process_percent: f64,
+    /// Number of CPUs.
+    pub count: usize,
+    /// Load average of the machine over one, five and fifteen minutes.
+    pub load: [f64; 3],
+    /// Number of threads of this process.
+    pub threads: u64,
 }
 
 impl Watcher {

@@ -59,10 +59,12 @@ impl Types {
         std::mem::take(&mut *self.lock()).len()
     }
 
-    /// Disables the cache.
-    pub(crate) fn switch_off(&self) {
-        self.is_off.store(true, Ordering::Relaxed);
-        self.clear();
+    /// Enables or disables the cache. A disabled one holds nothing.
+    pub(crate) fn set_enabled(&self, on: bool) {
+        self.is_off.store(!on, Ordering::Relaxed);
+        if !on {
+            self.clear();
+        }
     }
 
     /// Coerces arguments to their types and returns a warning for each.

@@ -38,6 +38,6 @@ pub(crate) use tasks::KEPT as TASK_KEPT;
 /// assert!(validate(ping, Mode::Strict).error.is_some());
 /// ```
 pub mod validation {
-    pub use super::verdict::validate;
-    pub use mcp::{Mode, Verdict};
+    pub use super::verdict::{Validated, ValidationError, validate, validate_any, validate_message};
+    pub use mcp::{Mode, Verdict, rmcp::model::CancelledNotification};
 }

@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     output,
     pipeline::{Call, Origin},
-    telemetry::profile::{self, Profile},
+    telemetry::profile::{OperationTimer, Profile, profile_operation},
     tool::{Effect, Entry},
 };
 use clap::{Subcommand, ValueEnum};
@@ -200,9 +200,9 @@ fn operation(wanted: &Wanted<'_>, mut config: Config) -> Result<ExitCode, String
         app = App::new(&config).map_err(|err| err.to_string())?;
         scratch = Some(copy);
     }
-    let profiler = profile::begin()?;
-    let (times, failures, first) = measure(&app, entry, &inputs, wanted.runs)?;
-    let profile = profiler.end(&format!("{}, {}", wanted.tool, output::counted(wanted.runs, "run")))?;
+    let title = format!("{}, {}", wanted.tool, output::counted(wanted.runs, "run"));
+    let (measured, profile) = profile_operation(&title, || measure(&app, entry, &inputs, wanted.runs)).map_err(|err| err.to_string())?;
+    let (times, failures, first) = measured?;
     drop(scratch);
     let files =
         write(wanted.out, wanted.tool, &profile.svg, &profile.pprof).map_err(|err| format!("the profile cannot be written: {err}"))?;
@@ -227,13 +227,13 @@ fn measure(app: &App, entry: &'static Entry, inputs: &[Map<String, Value>], runs
     let shown = progress::counting("runs", u64::from(runs));
     runtime.block_on(async {
         for args in inputs.iter().cycle().take(runs as usize) {
-            let began = Instant::now();
+            let timer = OperationTimer::start();
             let call = Call {
                 tool: entry,
                 args: args.clone(),
                 caller: Caller::local(),
                 cancelled: app.stop.clone(),
-                received: began,
+                received: Instant::now(),
                 client_roots: None,
                 on_progress: None,
                 origin: Origin::default(),
@@ -242,7 +242,7 @@ fn measure(app: &App, entry: &'static Entry, inputs: &[Map<String, Value>], runs
                 failures += 1;
                 first.get_or_insert_with(|| error.to_string());
             }
-            times.push(began.elapsed());
+            times.push(timer.elapsed());
             shown.inc(1);
         }
         app.server.persistence.close().await;
