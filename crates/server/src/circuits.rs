@@ -36,6 +36,11 @@ impl Breakers {
         Arc::new(Self { circuits: Circuits::new(default, overrides), network, targets: Mutex::default(), reachable: Arc::default() })
     }
 
+    /// The circuits alone.
+    pub(crate) fn circuits(&self) -> &Circuits {
+        &self.circuits
+    }
+
     /// Snapshots of the circuits.
     pub(crate) fn list(&self) -> Vec<CircuitSnapshot> {
         self.circuits.list()

@@ -1,4 +1,7 @@
 //! A git server for coding agents, over the Model Context Protocol.
+//!
+//! [`McpGitServer`] runs it inside of another program, and gives access to what it works with: sessions, circuits, error
+//! counts, caches. `docs/PORTING.md` in the repository has an example for each.
 
 mod admin;
 mod app;
@@ -10,6 +13,7 @@ pub mod cli;
 pub mod config;
 mod config_path;
 mod dashboard;
+mod embed;
 mod error;
 mod journal;
 mod lifecycle;
@@ -36,11 +40,19 @@ pub mod tools;
 mod wire;
 mod workspace;
 
+pub use admin::answers::recovery::{Drained as DrainReport, Recovery as RecoveryReport, Step};
 pub use app::{App, StartError};
 pub use caches::{Cache, Caches};
 pub use caller::{Caller, Right};
+pub use cli::diagnose;
 pub use config::{Config, ConfigError, Flags};
+pub use embed::{Builder, McpGitServer, RestartReport, sessions};
 pub use error::{Error, ErrorClass, Kind, UnknownClass};
+pub use git::{adopt_environment, edit_sequence};
+pub use guard::{
+    Burn, CallError, CircuitBreaker, CircuitConfig, CircuitSnapshot, CircuitState, Circuits, ErrorWindows, Open as CircuitOpen, Permission,
+    RateRule, ResetOutcome, ResourceError, ResourceGuard, ResourceInfo, Resources, Verdict as CallVerdict,
+};
 pub use output::{BYTES_PER_TOKEN, Reply, escape, unescape};
 pub use pipeline::{Bounds, Call, Origin, Pipeline, Services};
 pub use selection::Selection;
@@ -73,3 +85,8 @@ pub mod memory {
     };
     pub use guard::memory::{Allocated, allocated};
 }
+
+/// The examples of docs/PORTING.md, which the tests compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/PORTING.md")]
+mod porting {}

@@ -10,11 +10,11 @@ pub(crate) mod metrics;
 mod openapi;
 pub(crate) mod place;
 mod profile;
-mod reads;
-mod recovery;
+pub(crate) mod reads;
+pub(crate) mod recovery;
 pub(crate) mod requests;
 mod undo;
-mod views;
+pub(crate) mod views;
 
 use crate::{
     lifecycle::phase::Phase,

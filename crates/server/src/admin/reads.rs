@@ -88,12 +88,17 @@ pub(super) async fn held_one(server: Arc<Server>, wanted: Id) -> Result<HeldCall
 }
 
 pub(super) async fn sessions(server: Arc<Server>, wanted: Listed) -> Result<Sessions, Refused> {
-    let kept = kept(&server).await;
-    Ok(views::sessions(&server, wanted.idle.map(Duration::from_secs), wanted.state.as_deref(), kept))
+    Ok(listed(&server, &wanted).await)
+}
+
+/// The sessions, with the number of those in the store.
+pub(crate) async fn listed(server: &Server, wanted: &Listed) -> Sessions {
+    let kept = kept(server).await;
+    views::sessions(server, wanted.idle.map(Duration::from_secs), wanted.state.as_deref(), kept)
 }
 
 /// Number of sessions in the store that no client has used since this process started; `None` without the store.
-async fn kept(server: &Server) -> Option<usize> {
+pub(crate) async fn kept(server: &Server) -> Option<usize> {
     if !server.persistence.status().opened {
         return None;
     }
@@ -115,10 +120,15 @@ pub(super) async fn session(server: Arc<Server>, wanted: Id) -> Result<Session, 
 }
 
 pub(super) async fn errors(server: Arc<Server>, wanted: Window) -> Result<Errors, Refused> {
+    Ok(counted(&server, &wanted).await)
+}
+
+/// The errors of a window.
+pub(crate) async fn counted(server: &Server, wanted: &Window) -> Errors {
     let window = Duration::from_secs(wanted.window.unwrap_or(3600));
     let threshold = wanted.threshold.unwrap_or_else(|| server.settings().spike_per_minute);
     let past = server.errors_within(window).await;
-    Ok(views::errors(&server, window, &past, threshold))
+    views::errors(server, window, &past, threshold)
 }
 
 pub(super) async fn operations(server: Arc<Server>, wanted: Operations) -> Result<operations::Operations, Refused> {

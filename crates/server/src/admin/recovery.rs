@@ -16,8 +16,7 @@ use std::time::Duration;
 const MAX_NAMED: usize = 100;
 
 /// Runs all steps and reports each, even after a failed one. Touches no working tree and no other process's lock.
-#[doc(alias = "emergency_server_recovery")]
-pub(super) async fn emergency(server: &Server) -> Recovery {
+pub(crate) async fn emergency(server: &Server) -> Recovery {
     tracing::warn!("emergency recovery started");
     let running = server.services.stop_operations();
     let left = server.services.drained(grace::RECOVERY).await;

@@ -45,7 +45,7 @@ pub(super) fn ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-pub(super) fn status(server: &Server) -> Status {
+pub(crate) fn status(server: &Server) -> Status {
     let left = server.left().clone();
     Status {
         brief: Brief {
@@ -320,7 +320,7 @@ pub(crate) fn heartbeats(server: &Server) -> Heartbeats {
     }
 }
 
-pub(super) fn resources(server: &Server) -> Resources {
+pub(crate) fn resources(server: &Server) -> Resources {
     let of = |one: ResourceInfo| Resource {
         id: one.id,
         kind: one.kind.to_owned(),
@@ -332,7 +332,7 @@ pub(super) fn resources(server: &Server) -> Resources {
     Resources { resources: server.resources.list().into_iter().map(of).collect() }
 }
 
-pub(super) fn circuits(server: &Server) -> Circuits {
+pub(crate) fn circuits(server: &Server) -> Circuits {
     let is_away = server.persistence.status().unavailable.is_some();
     let is_probed = |one: &CircuitSnapshot| is_away && &*one.name == DATABASE && one.state != CircuitState::Closed;
     let of = |one: CircuitSnapshot| Circuit {
@@ -409,7 +409,7 @@ pub(super) fn held_call(held: Held) -> HeldCall {
 }
 
 /// Memory use of the process, and its history.
-pub(super) fn memory(server: &Server) -> Memory {
+pub(crate) fn memory(server: &Server) -> Memory {
     let figures = Figures::now();
     let notes = server.watcher.memory();
     let limit = Watcher::use_and_limit(server.settings().memory.limit());
@@ -443,7 +443,7 @@ fn slope(notes: &[(Duration, u64)]) -> Option<i64> {
     (spread > 0.0).then(|| (together / spread) as i64)
 }
 
-pub(super) fn caches(server: &Server) -> Caches {
+pub(crate) fn caches(server: &Server) -> Caches {
     let of = |cache: caches::Cache| Cache {
         name: cache.name.name().to_owned(),
         what: cache.what.to_owned(),

@@ -3,6 +3,7 @@
 mod admin;
 mod call;
 mod config;
+pub mod diagnose;
 mod doctor;
 mod pages;
 mod profile;

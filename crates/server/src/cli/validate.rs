@@ -46,13 +46,21 @@ pub(super) fn run(file: Option<&Path>, (strict, lenient): (bool, bool), kind: Op
         if messages.len() > 1 {
             say(&format!("Message {}", at + 1));
         }
-        for (mode, verdict) in &verdicts {
-            say(&format!("{} validation: {}", name(*mode), if verdict.error.is_none() { '\u{2713}' } else { '\u{2717}' }));
-            verdict.error.iter().for_each(|error| say(&format!("{} errors: {error}", name(*mode))));
-            verdict.warnings.iter().for_each(|warning| say(&format!("Warning: {warning}")));
-        }
+        say(&shown(&verdicts));
     }
     if is_fine { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
+}
+
+/// The verdicts as lines of text.
+pub(super) fn shown(verdicts: &[(Mode, Verdict)]) -> String {
+    let mut lines = Vec::new();
+    for (mode, verdict) in verdicts {
+        let mode = name(*mode);
+        lines.push(format!("{mode} validation: {}", if verdict.error.is_none() { '\u{2713}' } else { '\u{2717}' }));
+        lines.extend(verdict.error.iter().map(|error| format!("{mode} errors: {error}")));
+        lines.extend(verdict.warnings.iter().map(|warning| format!("Warning: {warning}")));
+    }
+    lines.join("\n")
 }
 
 /// Validates a message and checks its kind.

@@ -103,7 +103,6 @@ impl git::Ledger for Ledger {
 }
 
 /// A running server.
-#[doc(alias = "MCPGitServer")]
 pub(crate) struct Server {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) services: Arc<Services>,
@@ -492,10 +491,15 @@ impl Server {
         }
     }
 
-    /// Accepts no new calls, and waits for running ones. Returns how many are left.
-    pub(crate) async fn drain(&self, at_most: Duration) -> usize {
+    /// Accepts no new calls.
+    pub(crate) fn stop_accepting(&self) {
         self.phase.advance(Phase::Draining);
         self.intake.drain();
+    }
+
+    /// Accepts no new calls, and waits for running ones. Returns how many are left.
+    pub(crate) async fn drain(&self, at_most: Duration) -> usize {
+        self.stop_accepting();
         let left = self.services.drained(at_most).await;
         self.flush_to_store().await;
         left

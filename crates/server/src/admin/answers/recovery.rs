@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 /// The end of a drain's wait.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
-pub(crate) struct Drained {
+pub struct Drained {
     /// Calls that still run or wait.
-    pub(crate) left: usize,
+    pub left: usize,
 }
 
 /// The end of a drain.
@@ -32,21 +32,21 @@ pub(crate) struct Restarted {
 
 /// A recovery.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
-pub(crate) struct Recovery {
+pub struct Recovery {
     /// Whether all steps succeeded; absent if only one component was recovered.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) ok: Option<bool>,
+    pub ok: Option<bool>,
     /// The steps, in their order.
-    pub(crate) steps: Vec<Step>,
+    pub steps: Vec<Step>,
 }
 
 /// A step of a recovery or restart.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
-pub(crate) struct Step {
+pub struct Step {
     /// Its name.
-    pub(crate) step: String,
+    pub step: String,
     /// Whether it succeeded.
-    pub(crate) ok: bool,
+    pub ok: bool,
     /// What it did.
-    pub(crate) detail: String,
+    pub detail: String,
 }

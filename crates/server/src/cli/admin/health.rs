@@ -13,7 +13,7 @@ use crate::{
 };
 use std::fmt::Write as _;
 
-pub(super) fn status(answer: &Status) -> Shown {
+pub(in crate::cli) fn status(answer: &Status) -> Shown {
     let Status { brief, process, .. } = answer;
     let mut text = match answer.problems.len() {
         0 => "Verdict: fine\n".to_owned(),
@@ -144,7 +144,7 @@ fn configuration(own: &Configuration) -> String {
 /// Growth per hour above which heap tracking is suggested, in bytes.
 const GROWTH: i64 = 8 << 20;
 
-pub(super) fn memory(answer: &Memory) -> Shown {
+pub(in crate::cli) fn memory(answer: &Memory) -> Shown {
     let refuses = answer.refuses_calls;
     let limit = if answer.soft_limit.is_none() {
         "none (`memory.soft_limit`)".to_owned()
@@ -181,7 +181,7 @@ pub(super) fn trimmed(answer: &Trimmed) -> Shown {
     fine(text + &cleared(&answer.caches).text)
 }
 
-pub(super) fn caches(answer: &Caches) -> Shown {
+pub(in crate::cli) fn caches(answer: &Caches) -> Shown {
     let text = table(
         ["CACHE", "ENTRIES", "LIMIT", "HITS", "MISSES", "HOLDS"],
         answer.caches.iter().map(|one| {

@@ -3,9 +3,9 @@
 mod calls;
 mod client;
 mod duration;
-mod health;
-mod render;
-mod report;
+pub(super) mod health;
+pub(super) mod render;
+pub(super) mod report;
 mod terminal;
 mod words;
 
@@ -23,8 +23,7 @@ use mcp::sessions::SessionState;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::{path::PathBuf, process::ExitCode, time::Duration};
-use words::Shown;
-pub(super) use words::{bytes, time};
+pub(super) use words::{Shown, bytes, time};
 
 #[derive(Subcommand)]
 pub(super) enum Command {

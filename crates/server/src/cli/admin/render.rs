@@ -12,7 +12,7 @@ use crate::{
 use guard::CircuitState;
 use std::{fmt::Write as _, time::Duration};
 
-pub(super) fn sessions(answer: &Sessions) -> Shown {
+pub(in crate::cli) fn sessions(answer: &Sessions) -> Shown {
     let (quiet, limit) = (answer.quiet, answer.idle_warn);
     let idle_label = format!("Idle sessions (>{})", time(answer.idle_longer_than_ms));
     let mut text = lines(&[
@@ -94,7 +94,7 @@ pub(super) fn touched(answer: &Touched) -> Shown {
     ids("Touched", &answer.touched)
 }
 
-pub(super) fn circuits(answer: &Circuits) -> Shown {
+pub(in crate::cli) fn circuits(answer: &Circuits) -> Shown {
     let mut text = "Circuit names: HOST:PORT/fetch or HOST:PORT/push for a remote, storage:PATH for a repository's storage, and \
                     `database`.\nCircuits: "
         .to_owned();

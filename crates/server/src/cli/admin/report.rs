@@ -22,7 +22,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-pub(super) fn errors(answer: &Errors) -> Shown {
+pub(in crate::cli) fn errors(answer: &Errors) -> Shown {
     let (spikes, burning) = (&answer.spikes, &answer.burning);
     let is_shorter = answer.asked_ms != answer.window_ms;
     let asked = if is_shorter { format!(" ({} requested)", time(answer.asked_ms)) } else { String::new() };
@@ -86,7 +86,7 @@ fn above(answer: &Errors) -> String {
     if text.is_empty() { text } else { format!("\n{text}") }
 }
 
-pub(super) fn heartbeats(answer: &Heartbeats) -> Shown {
+pub(in crate::cli) fn heartbeats(answer: &Heartbeats) -> Shown {
     let mut text = lines(&[
         ("Heartbeat manager", if answer.running { "running".to_owned() } else { "not running".to_owned() }),
         ("Heartbeat interval", time(answer.interval_ms)),
@@ -113,7 +113,7 @@ pub(super) fn heartbeats(answer: &Heartbeats) -> Shown {
     Shown { text, is_fine: answer.running && !sessions.iter().any(|one| one.late) }
 }
 
-pub(super) fn resources(answer: &Resources) -> Shown {
+pub(in crate::cli) fn resources(answer: &Resources) -> Shown {
     let all = &answer.resources;
     let mut text = lines(&[("Resources", all.len().to_string())]);
     if !all.is_empty() {

@@ -4,11 +4,11 @@ use super::{duration, terminal};
 use std::fmt::Display;
 
 /// A rendered answer.
-pub(super) struct Shown {
+pub(in crate::cli) struct Shown {
     /// Lines of text.
-    pub(super) text: String,
+    pub(in crate::cli) text: String,
     /// False if it reports a problem.
-    pub(super) is_fine: bool,
+    pub(in crate::cli) is_fine: bool,
 }
 
 pub(super) fn fine(text: impl Into<String>) -> Shown {

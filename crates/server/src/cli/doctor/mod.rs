@@ -172,6 +172,14 @@ pub(super) fn run(options: &Options, flags: &Flags) -> ExitCode {
     report.end()
 }
 
+/// The steps of a connection to the server at `url` as lines of text, and whether none of them found a problem.
+pub(super) fn connection(url: &str, token: Option<&str>) -> (String, bool) {
+    let steps = walk::walk(url, token);
+    let lines = steps.iter().flat_map(|(step, findings)| findings.iter().map(move |finding| finding.lines(step, false)));
+    let is_fine = steps.iter().flat_map(|(_, findings)| findings).all(|finding| finding.state != State::Problem);
+    (lines.collect::<Vec<_>>().join("\n"), is_fine)
+}
+
 /// The findings so far.
 struct Report<'a> {
     options: &'a Options,
