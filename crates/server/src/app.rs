@@ -186,7 +186,7 @@ impl App {
             settings: RwLock::new(now.settings),
             loaded: Mutex::new(Loaded::of(config)),
             history: History::default(),
-            tickets: Tickets::default(),
+            tickets: Arc::new(Tickets::open(config.state_dir.join("tickets"))),
             address: OnceLock::new(),
             authority: OnceLock::new(),
         };

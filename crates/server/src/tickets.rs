@@ -1,12 +1,9 @@
 //! Tickets for the admin API over HTTP: the owner of the server makes them over its Unix socket.
 
-use crate::caller::Right;
+use crate::{caller::Right, persistence::now_ms};
 use mcp::{Identity, http::Tokens};
 use parking_lot::Mutex;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fs, io, io::Write, os::unix::fs::OpenOptionsExt, path::PathBuf, sync::Arc, time::Duration};
 
 /// How long a ticket is valid.
 pub(crate) const VALID: Duration = Duration::from_hours(12);
@@ -15,32 +12,66 @@ const MAX_TICKETS: usize = 16;
 /// The principal of a ticket, and of the changes that the admin API makes.
 pub(crate) const OPERATOR: &str = "operator";
 
-/// The tickets that are valid, by their hashes.
-#[derive(Debug, Default)]
-pub(crate) struct Tickets(Mutex<Vec<([u8; 32], Instant)>>);
+/// The tickets that are valid. Their hashes are kept in a file, so that they outlive a restart.
+#[derive(Debug)]
+pub(crate) struct Tickets {
+    file: PathBuf,
+    known: Mutex<Vec<Known>>,
+}
+
+/// A ticket, by its hash.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    hash: [u8; 32],
+    /// Its end, in milliseconds since 1970.
+    until_ms: i64,
+}
 
 impl Tickets {
-    /// Makes a ticket.
+    /// The tickets in `file`, if it exists.
+    pub(crate) fn open(file: PathBuf) -> Self {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let known = text.lines().filter_map(|line| {
+            let (hash, until_ms) = line.split_once(' ')?;
+            let mut known = Known { hash: [0; 32], until_ms: until_ms.parse().ok()? };
+            hex::decode_to_slice(hash, &mut known.hash).ok()?;
+            Some(known)
+        });
+        Self { file, known: Mutex::new(known.take(MAX_TICKETS).collect()) }
+    }
+
+    /// Makes a ticket. Writes a file.
     ///
     /// # Errors
     ///
     /// If the system has no random bytes.
     pub(crate) fn make(&self) -> Result<String, getrandom::Error> {
         let ticket = hex::encode(crate::random::bytes::<32>()?);
-        let mut tickets = self.0.lock();
-        let now = Instant::now();
-        tickets.retain(|(_, until)| *until > now);
-        if tickets.len() >= MAX_TICKETS {
-            tickets.remove(0);
+        let now = now_ms();
+        let mut known = self.known.lock();
+        known.retain(|one| one.until_ms > now);
+        if known.len() >= MAX_TICKETS {
+            known.remove(0);
         }
-        tickets.push((Tokens::hash(&ticket), now + VALID));
+        known.push(Known { hash: Tokens::hash(&ticket), until_ms: now + i64::try_from(VALID.as_millis()).unwrap_or_default() });
+        if let Err(err) = self.save(&known) {
+            tracing::warn!(%err, file = %self.file.display(), "could not save the tickets: a restart ends them");
+        }
         Ok(ticket)
+    }
+
+    fn save(&self, known: &[Known]) -> io::Result<()> {
+        let lines: String = known.iter().map(|one| hex::encode(one.hash) + &format!(" {}\n", one.until_ms)).collect();
+        let new = self.file.with_extension("new");
+        fs::remove_file(&new).ok();
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?.write_all(lines.as_bytes())?;
+        fs::rename(&new, &self.file)
     }
 
     /// The identity of a ticket. Compares hashes, so that the time it takes reveals nothing of the ticket.
     pub(crate) fn identify(&self, ticket: &str) -> Option<Identity> {
-        let (hash, now) = (Tokens::hash(ticket), Instant::now());
-        let is_valid = self.0.lock().iter().any(|(known, until)| *known == hash && *until > now);
+        let (hash, now) = (Tokens::hash(ticket), now_ms());
+        let is_valid = self.known.lock().iter().any(|known| known.hash == hash && known.until_ms > now);
         is_valid.then(|| Identity {
             principal: Arc::from(OPERATOR),
             scopes: Right::ALL.map(|right| right.name().to_owned()).to_vec(),
@@ -54,14 +85,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_tickets_are_valid() -> Result<(), getrandom::Error> {
-        let tickets = Tickets::default();
+    fn the_last_tickets_are_valid_and_outlive_the_process() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("tickets");
+        let tickets = Tickets::open(file.clone());
         let first = tickets.make()?;
         assert!(tickets.identify(&first).is_some_and(|operator| operator.scopes.iter().any(|scope| scope == "admin")));
         let later = (0..MAX_TICKETS).map(|_| tickets.make()).collect::<Result<Vec<_>, _>>()?;
         assert_eq!(tickets.identify(&first), None, "the oldest one ended");
-        assert!(later.iter().all(|ticket| tickets.identify(ticket).is_some()));
+        let reopened = Tickets::open(file.clone());
+        assert!(later.iter().all(|ticket| tickets.identify(ticket).is_some() && reopened.identify(ticket).is_some()));
         assert_eq!((tickets.identify(""), tickets.identify("0")), (None, None));
+        let text = fs::read_to_string(&file)?;
+        assert!(later.iter().all(|ticket| !text.contains(ticket.as_str())), "only hashes are kept");
+        // A damaged file has no tickets.
+        fs::write(&file, format!("{}\nnothing\n{} 9\n", later.join("\n"), "0".repeat(64)))?;
+        assert!(Tickets::open(file).identify(&later[0]).is_none());
         Ok(())
     }
 }

@@ -22,7 +22,9 @@ use std::sync::Arc;
 
 /// Makes a ticket.
 pub(super) async fn ticket(server: Arc<Server>, _: super::endpoint::Nothing) -> Result<Ticket, Refused> {
-    let Ok(ticket) = server.tickets.make() else { return refused(StatusCode::INTERNAL_SERVER_ERROR, "the system has no random bytes") };
+    let tickets = Arc::clone(&server.tickets);
+    let made = tokio::task::spawn_blocking(move || tickets.make()).await;
+    let Ok(Ok(ticket)) = made else { return refused(StatusCode::INTERNAL_SERVER_ERROR, "the system has no random bytes") };
     tracing::warn!("a ticket for the admin API over HTTP was made");
     Ok(Ticket { ticket, expires_ms: ms(VALID), address: server.address.get().cloned() })
 }

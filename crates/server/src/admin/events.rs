@@ -6,7 +6,7 @@ use super::{
     requests::{Events, Listed, Logs, Window},
     views,
 };
-use crate::{named::named, server::Server};
+use crate::{lifecycle::phase::Phase, named::named, server::Server};
 use axum::{
     http::StatusCode,
     response::{
@@ -79,6 +79,10 @@ pub(super) async fn open(server: Arc<Server>, wanted: Events) -> Result<Response
     let ended = reader.server.stop.clone();
     let rounds = stream::unfold((reader, Vec::new()), |(mut reader, mut ready): (Reader, Vec<Event>)| async move {
         while ready.is_empty() {
+            // The next stream is the successor's.
+            if reader.server.phase.get() == Phase::Leaving {
+                return None;
+            }
             ready = reader.round().await;
             ready.reverse();
         }

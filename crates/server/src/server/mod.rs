@@ -137,7 +137,7 @@ pub(crate) struct Server {
     /// The load of the last hour.
     pub(crate) history: History,
     /// The tickets for the admin API over HTTP.
-    pub(crate) tickets: Tickets,
+    pub(crate) tickets: Arc<Tickets>,
     /// Where it listens for HTTP: `http://HOST:PORT`.
     pub(crate) address: OnceLock<String>,
     /// Authentication over HTTP, if required.
