@@ -13,6 +13,7 @@ mod setup;
 mod stdio;
 mod supervise;
 mod token;
+mod top;
 mod validate;
 
 pub(crate) use crate::terminal::tell;
@@ -176,6 +177,9 @@ enum Command {
     /// Checks this machine, its repositories and a remote server, and prints a fix for each problem. Exits with 1 if it
     /// finds one.
     Doctor(doctor::Options),
+    /// Shows a running server in the terminal, live: calls, sessions, circuits, latencies, errors and log. `?` shows its keys.
+    /// Without a terminal, prints all of it once.
+    Top(top::Options),
     #[command(flatten)]
     Admin(admin::Command),
 }
@@ -308,6 +312,7 @@ pub fn run() -> ExitCode {
     match &cli.command {
         Some(Command::Admin(command)) => return admin::run(command, &config, &named),
         Some(Command::Profile { what }) => return profile::run(what, config),
+        Some(Command::Top(options)) => return top::run(options, config),
         _ => {}
     }
     let app = match App::new(&config) {
@@ -328,7 +333,7 @@ pub fn run() -> ExitCode {
 /// wrong: it only warns about a mistake.
 fn configuration(command: Option<&Command>, flags: &Flags) -> Result<Config, ConfigError> {
     let reaches = match command {
-        Some(Command::Admin(_)) => true,
+        Some(Command::Admin(_) | Command::Top(_)) => true,
         Some(Command::Profile { what }) => what.reaches_a_server(),
         _ => false,
     };
@@ -340,7 +345,7 @@ fn configuration(command: Option<&Command>, flags: &Flags) -> Result<Config, Con
         }
         loaded => loaded?,
     };
-    if matches!(command, Some(Command::Admin(_) | Command::Profile { .. })) {
+    if matches!(command, Some(Command::Admin(_) | Command::Profile { .. } | Command::Top(_))) {
         // Only servers write the log file.
         config.log.file = None;
     }

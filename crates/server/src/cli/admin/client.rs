@@ -51,7 +51,7 @@ const MAX_ANSWER: u64 = 64 << 20;
 const GRACE: Duration = Duration::from_secs(15);
 
 /// Selects the server and the output format.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(in crate::cli) struct Reach {
     /// The Unix socket of the server's admin channel; by default that of the only running server.
     #[arg(long, value_name = "PATH", global = true, conflicts_with = "pid")]
@@ -117,7 +117,8 @@ fn choices(servers: &[(u32, PathBuf)]) -> String {
 #[derive(Clone)]
 pub(in crate::cli) struct Question {
     method: Method,
-    path: String,
+    /// Below `/admin/v1`, with parameters.
+    pub(in crate::cli) path: String,
     body: Option<Value>,
     patience: Duration,
     /// The label of the progress line, if any.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Parses `30s`, `5m`, `1h` or `2d`; a plain number is seconds.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn parse(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a duration such as 30s, 5m, 1h or 2d");
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let factor = match unit {

@@ -19,6 +19,7 @@ use crate::{
 };
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
 pub(super) use client::{Client, Failure, Question, Reach};
+pub(super) use duration::parse as parse_duration;
 use mcp::sessions::SessionState;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
