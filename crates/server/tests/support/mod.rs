@@ -61,7 +61,7 @@ os.execv(sys.argv[1],sys.argv[1:])";
 }
 
 /// `command`, run by a wrapper program that takes it as its last arguments.
-fn wrapped(command: &Command, by: &str, args: &[&str]) -> Command {
+pub(crate) fn wrapped(command: &Command, by: &str, args: &[&str]) -> Command {
     let mut outer = Command::new(by);
     outer.args(args).arg(command.get_program()).args(command.get_args()).env_clear();
     outer.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
