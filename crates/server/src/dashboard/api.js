@@ -55,7 +55,14 @@ export async function request(path, { method = "GET", body, accept = "applicatio
   const sent = body === undefined ? undefined : JSON.stringify(body);
   let response;
   try {
-    response = await fetch(new URL(path, BASE), { method, headers, body: sent, signal, cache: "no-store", credentials: "omit" });
+    response = await fetch(new URL(path, BASE), {
+      method,
+      headers,
+      body: sent,
+      signal,
+      cache: "no-store",
+      credentials: "omit",
+    });
   } catch (cause) {
     throw new ApiError(0, signal?.aborted ? "the request was cancelled" : "the server does not answer", { cause });
   }

@@ -22,9 +22,16 @@ export function ask({ title, text = [], detail = null, fields = [], confirm, ton
     };
     const decline = h("button", { type: "button", click: () => dialog.close() }, cancel);
     const accept = confirm && h("button", { type: "submit", class: "primary", "data-tone": tone }, confirm);
-    const shown = detail !== null && h("pre", { tabindex: "0", "aria-label": "Details" }, detail);
+    const shown = detail !== null && h("pre", { tabindex: "0", role: "group", "aria-label": "Details" }, detail);
     const lines = text.map((line) => h("p", {}, line));
-    const form = h("form", { submit }, ...lines, shown || null, ...labels, h("div", { class: "buttons" }, decline, accept));
+    const form = h(
+      "form",
+      { submit },
+      ...lines,
+      shown || null,
+      ...labels,
+      h("div", { class: "buttons" }, decline, accept),
+    );
     const dialog = open(title, form, () => resolve(answer));
     // The safe answer has the focus, unless there is something to fill in.
     (inputs[0]?.[1] ?? decline).focus();
@@ -35,12 +42,20 @@ function input({ name, value = "", options, input: attributes = {} }) {
   if (!options) {
     return h("input", { name, value, autocomplete: "off", ...attributes });
   }
-  return h("select", { name }, ...options.map(([option, label]) => h("option", { value: option, selected: option === value }, label)));
+  return h(
+    "select",
+    { name },
+    ...options.map(([option, label]) => h("option", { value: option, selected: option === value }, label)),
+  );
 }
 
 /** Shows pairs of a name and a value, with buttons as pairs of a label and a function. */
 export function details(title, pairs, buttons = []) {
-  const list = h("dl", { class: "pairs" }, ...pairs.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]));
+  const list = h(
+    "dl",
+    { class: "pairs" },
+    ...pairs.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]),
+  );
   const press = ([label, act, attributes = {}]) => {
     const close = () => {
       dialog.close();
@@ -76,7 +91,11 @@ function open(title, body, closed) {
 /** Reports a result: for a while, or an error until it is dismissed. */
 export function report(text, isError = false) {
   const host = $("messages");
-  const close = h("button", { type: "button", class: "small", "aria-label": "Dismiss message", click: () => message.remove() }, "×");
+  const close = h(
+    "button",
+    { type: "button", class: "small", "aria-label": "Dismiss message", click: () => message.remove() },
+    "×",
+  );
   const message = h("div", { class: "message", "data-tone": isError ? "bad" : "good" }, h("p", {}, text), close);
   host.append(message);
   while (host.childElementCount > MAX_MESSAGES) {
@@ -92,7 +111,7 @@ export async function run(button, work) {
   if (button.getAttribute("aria-disabled") === "true") {
     return;
   }
-  // `disabled` would take the focus away.
+  // `disabled` would drop the focus.
   button.setAttribute("aria-disabled", "true");
   button.setAttribute("aria-busy", "true");
   try {

@@ -166,7 +166,9 @@ export function action(label, name, act, when = () => true, tone = null) {
     class: "act",
     make: (cell, current) => {
       const press = (event) => act(current(), event.currentTarget);
-      cell.append(h("button", { type: "button", class: "small", "data-change": true, "data-tone": tone, click: press }, label));
+      cell.append(
+        h("button", { type: "button", class: "small", "data-change": true, "data-tone": tone, click: press }, label),
+      );
     },
     show: (cell, item) => {
       const button = cell.firstChild;
@@ -197,7 +199,11 @@ export class Pager {
       changed();
     };
     const what = host.getAttribute("aria-label");
-    this.#back = h("button", { type: "button", class: "small", "aria-label": `Previous page: ${what}`, click: turn(-1) }, "‹");
+    this.#back = h(
+      "button",
+      { type: "button", class: "small", "aria-label": `Previous page: ${what}`, click: turn(-1) },
+      "‹",
+    );
     this.#on = h("button", { type: "button", class: "small", "aria-label": `Next page: ${what}`, click: turn(1) }, "›");
     host.append(this.#label, this.#back, this.#on);
   }

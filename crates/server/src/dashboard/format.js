@@ -50,6 +50,22 @@ export function duration(ms) {
   return ms < DAY ? pair(HOUR, "h", MINUTE, "min") : pair(DAY, "d", HOUR, "h");
 }
 
+/** A duration of milliseconds in its largest unit, rounded down: for columns that need no more. */
+export function age(ms) {
+  if (ms == null) {
+    return NONE;
+  }
+  const [size, unit] = [
+    [DAY, "d"],
+    [HOUR, "h"],
+    [MINUTE, "min"],
+  ].find(([least]) => ms >= least) ?? [SECOND, "s"];
+  return `${Math.floor(ms / size)} ${unit}`;
+}
+
+/** A duration for columns that are read at a glance: exact only below a minute. */
+export const glance = (ms) => (ms < MINUTE ? duration(ms) : age(ms));
+
 /** A size of bytes, in binary units. */
 export function bytes(size) {
   if (size == null) {
@@ -69,7 +85,7 @@ export const hitRate = (hits, misses) => (hits + misses === 0 ? NONE : percent((
 export const clock = (at) => new Date(at).toLocaleTimeString("en-GB");
 
 /** Time since a moment in milliseconds since 1970. */
-export const ago = (at) => `${duration(Math.max(0, Date.now() - at))} ago`;
+export const ago = (at) => `${age(Math.max(0, Date.now() - at))} ago`;
 
 /** The time of day in a timestamp of RFC 3339. */
 export const timeOf = (timestamp) => timestamp.slice(11, 23);
