@@ -6,8 +6,13 @@ import { $ } from "./dom.js";
 import { counted } from "./format.js";
 
 /** Components that `recover` restarts alone. The server names them too, when it refuses another. */
-const COMPONENTS = ["heartbeat", "sweep", "validation"];
-const TIMEOUT = { name: "timeout", label: "Seconds that running calls may continue", value: "30", input: { type: "number", min: "0", max: "3600", required: true } };
+const COMPONENTS = ["heartbeat", "sweep", "probes", "store", "validation"];
+const TIMEOUT = {
+  name: "timeout",
+  label: "Seconds that running calls may continue",
+  value: "30",
+  input: { type: "number", min: "0", max: "3600", required: true },
+};
 
 let inFlight = 0;
 let isFirst = true;
@@ -55,7 +60,10 @@ press("restart", async (button) => {
 press("recover", async (button) => {
   const answer = await ask({
     title: "Recover the server?",
-    text: ["All steps stop running calls, clear caches, reset circuits, close sessions and restart components. One component is restarted without stopping calls."],
+    text: [
+      "All steps stop running calls, clear caches, reset circuits, close sessions and restart components.",
+      "One component is restarted without stopping calls.",
+    ],
     fields: [
       {
         name: "component",

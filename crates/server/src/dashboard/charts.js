@@ -113,7 +113,10 @@ export class Curves {
     this.#svg.append(this.#marker);
     this.#plot.append(this.#svg);
     const legend = this.#series.map(({ name }, at) => h("li", {}, h("span", { class: `swatch series-${at}` }), name));
-    this.#host.append(h("div", { class: "caption" }, h("ul", { class: "legend" }, ...legend), this.#readout), this.#plot);
+    this.#host.append(
+      h("div", { class: "caption" }, h("ul", { class: "legend" }, ...legend), this.#readout),
+      this.#plot,
+    );
   }
 
   #listen() {
@@ -127,7 +130,9 @@ export class Curves {
     this.#plot.addEventListener("keydown", (event) => {
       const last = this.#samples.length - 1;
       const at = this.#chosen ?? last;
-      const to = { ArrowLeft: at - 1, ArrowRight: at + 1, PageUp: at - 12, PageDown: at + 12, Home: 0, End: last }[event.key];
+      const to = { ArrowLeft: at - 1, ArrowRight: at + 1, PageUp: at - 12, PageDown: at + 12, Home: 0, End: last }[
+        event.key
+      ];
       if (to !== undefined) {
         event.preventDefault();
         this.#choose(to);
@@ -201,11 +206,18 @@ export class Curves {
     mark(this.#plot, "aria-valuemax", Math.max(last, 0));
     mark(this.#plot, "aria-valuenow", Math.max(at, 0));
     const read = sample
-      ? [clock(sample.at_ms), ...this.#series.map(({ name, get, format }) => `${name} ${format(get(sample))}`)].join(", ")
+      ? [clock(sample.at_ms), ...this.#series.map(({ name, get, format }) => `${name} ${format(get(sample))}`)].join(
+          ", ",
+        )
       : "no samples yet";
     mark(this.#plot, "aria-valuetext", read);
     put(this.#readout, this.#chosen === null ? "" : read);
-    for (const [name, value] of Object.entries({ x1: this.#x(at), x2: this.#x(at), y1: TOP, y2: this.#height - BOTTOM })) {
+    for (const [name, value] of Object.entries({
+      x1: this.#x(at),
+      x2: this.#x(at),
+      y1: TOP,
+      y2: this.#height - BOTTOM,
+    })) {
       mark(this.#marker, name, value);
     }
     mark(this.#marker, "data-on", this.#chosen !== null);

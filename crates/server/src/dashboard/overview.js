@@ -20,25 +20,36 @@ const PANELS = [
   ["mcp-server-git logs", "log"],
 ];
 
-const problems = new Keyed($("problems"), (problem) => problem.what, ({ next }) => {
-  const what = h("span", { class: "what" });
-  const command = h("code", {});
-  const button = h("button", { type: "button", class: "small", click: (event) => copy(command.textContent, event.currentTarget) }, "Copy");
-  const panel = PANELS.find(([start]) => next.startsWith(start))?.[1];
-  const more = panel && h("a", { href: `#${panel}` }, "Show");
-  const update = (problem) => {
-    put(what, problem.what);
-    put(command, problem.next);
-    mark(button, "aria-label", `Copy the command ${problem.next}`);
-    if (more) {
-      mark(more, "aria-label", `Show the panel about: ${problem.what}`);
-    }
-  };
-  return { node: h("li", {}, what, h("span", { class: "next" }, command, button, more)), update };
-});
+const problems = new Keyed(
+  $("problems"),
+  (problem) => problem.what,
+  ({ next }) => {
+    const what = h("span", { class: "what" });
+    const command = h("code", {});
+    const button = h(
+      "button",
+      { type: "button", class: "small", click: (event) => copy(command.textContent, event.currentTarget) },
+      "Copy",
+    );
+    const panel = PANELS.find(([start]) => next.startsWith(start))?.[1];
+    const more = panel && h("a", { href: `#${panel}` }, "Show");
+    const update = (problem) => {
+      put(what, problem.what);
+      put(command, problem.next);
+      mark(button, "aria-label", `Copy the command ${problem.next}`);
+      if (more) {
+        mark(more, "aria-label", `Show the panel about: ${problem.what}`);
+      }
+    };
+    return { node: h("li", {}, what, h("span", { class: "next" }, command, button, more)), update };
+  },
+);
 
 const sparks = Object.fromEntries(
-  ["rate", "failures", "flight", "waiting", "sessions", "memory", "cpu"].map((name) => [name, new Spark($(`tile-${name}-spark`))]),
+  ["rate", "failures", "flight", "waiting", "sessions", "memory", "cpu"].map((name) => [
+    name,
+    new Spark($(`tile-${name}-spark`)),
+  ]),
 );
 
 function tile(name, value, note) {
@@ -54,7 +65,10 @@ function status(now) {
   mark($("verdict"), "data-tone", bad > 0 ? "bad" : isReady ? "good" : "warn");
   put($("verdict-title"), bad > 0 ? counted(bad, "problem") : isReady ? "All fine" : `The server is ${now.phase}`);
   const running = now.calls.reduce((sum, calls) => sum + calls.running, 0);
-  put($("verdict-note"), `${counted(now.sessions, "session")}, ${counted(running, "call")} running, store ${store(now.store)}, sandbox ${now.sandbox}`);
+  put(
+    $("verdict-note"),
+    `${counted(now.sessions, "session")}, ${counted(running, "call")} running, store ${store(now.store)}, sandbox ${now.sandbox}`,
+  );
   problems.show(now.problems);
   put($("phase"), now.phase);
   mark($("phase"), "data-tone", PHASES[now.phase]);
