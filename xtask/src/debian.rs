@@ -10,7 +10,7 @@ use std::{
 };
 
 /// The programs and the packages that contain them.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("postgres", "postgresql"),
     ("initdb", "postgresql"),
     ("git-lfs", "git-lfs"),
@@ -20,6 +20,7 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("ssh", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
     ("strace", "strace"),
+    ("chromium", "chromium"),
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
 ];
@@ -85,7 +86,8 @@ fn unpack(packages: &[&str]) -> Result<PathBuf> {
 
 /// Puts a program where the tests look, with its bundled libraries if the machine lacks some.
 fn link(root: &Path, program: &str) -> Result<()> {
-    let places = ["usr/bin", "usr/sbin", "bin", "sbin"].into_iter().map(|place| root.join(place)).chain(postgres(root));
+    // The program itself, where `usr/bin` has a script with absolute paths.
+    let places = ["usr/lib/chromium", "usr/bin", "usr/sbin", "bin", "sbin"].into_iter().map(|place| root.join(place)).chain(postgres(root));
     let Some(found) = places.map(|place| place.join(program)).find(|path| path.is_file()) else { bail!("no package contains {program}") };
     fs::create_dir_all(bin())?;
     let own = bin().join(program);

@@ -6,6 +6,7 @@ mod support;
 
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeSet,
     io::{BufRead, BufReader, Write},
     net::TcpStream,
     process::Output,
@@ -43,20 +44,32 @@ fn a_browser_gets_the_page_and_its_files_without_inline_code() -> Outcome {
     let (config, _) = tokens(&fixture);
     let server = Served::start(&fixture, &["--config", &config], &[]);
     let html = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
-    for (path, headers) in [("/", &[html][..]), ("/dashboard", &[]), ("/dashboard/", &[])] {
+    for (path, headers) in [("/", &[html][..]), ("/dashboard", &[])] {
         let page = server.send("GET", path, headers, b"");
         let policy = page.header("content-security-policy").unwrap_or_default();
         assert!(page.status == 200 && page.header("content-type") == Some("text/html; charset=utf-8"), "{path}: {page:?}");
         assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
         assert!(!page.body.contains("<style") && !page.body.contains(" style=") && !page.body.contains(" onclick="), "{path}");
-        assert!(!page.body.contains("http://") && !page.body.contains("https://"), "{path} names another host");
-        for link in page.body.split('"').filter(|text| text.starts_with("/dashboard/")) {
+        let outside = page.body.replace("http://www.w3.org/2000/svg", "");
+        assert!(!outside.contains("http://") && !outside.contains("https://"), "{path} names another host");
+        let mut links: Vec<String> =
+            page.body.split('"').filter(|text| text.starts_with("dashboard/")).map(|link| format!("/{link}")).collect();
+        assert!(links.len() >= 3, "{links:?}");
+        let mut seen = BTreeSet::new();
+        while let Some(link) = links.pop() {
+            if !seen.insert(link.clone()) {
+                continue;
+            }
+            let link = link.as_str();
             let file = server.send("GET", link, &[], b"");
+            links.extend(file.body.split('"').filter_map(|text| text.strip_prefix("./")).map(|name| format!("/dashboard/{name}")));
             assert!(file.status == 200 && file.header("x-content-type-options") == Some("nosniff"), "{link}: {file:?}");
             let tag = file.header("etag").ok_or("no tag")?;
             assert_eq!(server.send("GET", link, &[("If-None-Match", tag)], b"").status, 304, "{link}");
         }
+        assert!(seen.len() > 15, "{seen:?}");
     }
+    assert_eq!(server.send("GET", "/dashboard/", &[], b"").header("location"), Some("../dashboard"));
     // The other users of `/` get what they got before.
     assert_eq!(server.send("GET", "/", &[], b"").status, 401);
     assert_eq!(server.send("GET", "/", &[html, ("Host", "evil.example")], b"").status, 403);

@@ -5,7 +5,7 @@
 use axum::{
     Router,
     http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
     routing::get,
 };
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -35,12 +35,30 @@ const INDEX: Asset = Asset { path: "/dashboard", kind: HTML, content: include_st
 /// What the page loads.
 const ASSETS: &[Asset] = assets! {
     "style.css" CSS,
+    "actions.js" JS,
+    "api.js" JS,
     "app.js" JS,
+    "calls.js" JS,
+    "charts.js" JS,
+    "dialogs.js" JS,
+    "dom.js" JS,
+    "errors.js" JS,
+    "format.js" JS,
+    "latency.js" JS,
+    "logs.js" JS,
+    "overview.js" JS,
+    "process.js" JS,
+    "repositories.js" JS,
+    "samples.js" JS,
+    "sessions.js" JS,
+    "stream.js" JS,
+    "theme.js" JS,
 };
 
 /// The routes of the page and its files.
 pub(crate) fn pages() -> Router {
-    let page = Router::new().route(INDEX.path, get(index)).route("/dashboard/", get(index));
+    // The page names its files relative to `/`, so that it works behind a proxy with a prefix.
+    let page = Router::new().route(INDEX.path, get(index)).route("/dashboard/", get(async || Redirect::permanent("../dashboard")));
     ASSETS.iter().fold(page, |pages, asset| pages.route(asset.path, get(async |headers: HeaderMap| serve(asset, &headers))))
 }
 
