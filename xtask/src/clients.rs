@@ -1,6 +1,6 @@
 //! Real clients against the built server.
 
-use crate::{run, tools};
+use crate::{debian, run, tools};
 use anyhow::Result;
 
 pub(crate) fn run() -> Result<()> {
@@ -16,5 +16,11 @@ pub(crate) fn run() -> Result<()> {
     for name in ["typescript.mjs", "typescript1.mjs"] {
         run::program(&node, &[&script(name), &server, &modules], &[])?;
     }
-    run::program(&tools::python(tools::PYTHON, "python"), &["-B", &script("inspector.py"), &server, &modules], &[])
+    run::program(&tools::python(tools::PYTHON, "python"), &["-B", &script("inspector.py"), &server, &modules], &[])?;
+    let Some(browser) = debian::found("chromium") else {
+        anyhow::ensure!(std::env::var_os("CI").is_none(), "chromium is missing: the dashboard was not tried");
+        println!("skipped the dashboard: chromium is missing");
+        return Ok(());
+    };
+    run::program(&node, &[&script("dashboard_stage.mjs"), &server, &modules, &browser], &[])
 }

@@ -51,6 +51,13 @@ fn is_there(program: &str) -> bool {
     run::exists(program) || places.into_iter().any(|place| place.join(program).exists())
 }
 
+/// The path of a program, on the machine or unpacked.
+pub(crate) fn found(program: &str) -> Option<String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&path).chain([bin()]);
+    places.map(|place| place.join(program)).find(|path| path.is_file()).map(|path| path.display().to_string())
+}
+
 /// The program folders of `PostgreSQL`, which are not on `PATH`.
 fn postgres(root: &Path) -> Vec<PathBuf> {
     let versions = fs::read_dir(root.join("usr/lib/postgresql")).into_iter().flatten().flatten();
