@@ -13,6 +13,8 @@ use ratatui::Frame;
 
 /// Columns and lines of the smallest terminal.
 const LEAST: (usize, usize) = (40, 12);
+/// Lines from which the header has more than one problem.
+const TALL: usize = 30;
 /// Columns of the keys on the page of help.
 const KEYS: usize = 26;
 /// Log records in plain text.
@@ -32,7 +34,7 @@ fn screen(view: &View, width: usize, height: usize) -> Vec<Line> {
     if width < LEAST.0 || height < LEAST.1 {
         return vec![Line::plain(format!("At least {} columns and {} lines.", LEAST.0, LEAST.1)), Line::plain("q quits.")];
     }
-    let mut lines = header(view, width);
+    let mut lines = header(view, width, if height >= TALL { 3 } else { 1 });
     lines.push(panes(view));
     let below: Vec<Line> = message(view, width).into_iter().chain([keys(view)]).collect();
     let room = height.saturating_sub(lines.len() + below.len());
@@ -63,7 +65,7 @@ fn help() -> Vec<Line> {
 pub(super) fn page(view: &View) -> String {
     const ALL: (usize, usize) = (usize::MAX, usize::MAX);
     let answers = &view.answers;
-    let mut parts = vec![header(view, usize::MAX)];
+    let mut parts = vec![header(view, usize::MAX, usize::MAX)];
     parts.extend(answers.status.as_ref().map(|status| tables::queues(status).lines(ALL.0, ALL.1, None)));
     parts.push(load::load(&answers.samples, 80));
     parts.push(table_or_reason(&answers.calls, tables::calls, ALL));

@@ -16,13 +16,13 @@ use crate::{
     output::counted,
 };
 
-/// The header: three or four lines.
-pub(super) fn header(view: &View, width: usize) -> Vec<Line> {
+/// The header: a line for the server, one for its resources, and the verdict between them, with at most `most` problems.
+pub(super) fn header(view: &View, width: usize, most: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     if let Some(status) = &view.answers.status {
         lines.push(server(status, view.is_paused));
     }
-    lines.extend(verdict(view, width));
+    lines.extend(verdict(view, width, most));
     if let Some(status) = &view.answers.status {
         lines.push(Line::plain(resources(status)));
     }
@@ -41,8 +41,8 @@ fn server(status: &Status, is_paused: bool) -> Line {
     line.with(Tone::Plain, format!("  up {}{counts}", time(status.uptime_ms)))
 }
 
-/// The first problem with the next command, or that there is none.
-fn verdict(view: &View, width: usize) -> Vec<Line> {
+/// The first problems with the next commands, or that there is none.
+fn verdict(view: &View, width: usize, most: usize) -> Vec<Line> {
     let two =
         |what: &str, next: &str| vec![Line::new(Tone::Bad, fit(what, width)), Line::new(Tone::Head, fit(&format!("Next: {next}"), width))];
     if let Some(why) = &view.failure {
@@ -54,7 +54,10 @@ fn verdict(view: &View, width: usize) -> Vec<Line> {
         1 => format!("Verdict: {}", shown(&first.what)),
         more => format!("Verdict: {more} problems. {}", shown(&first.what)),
     };
-    two(&what, &shown(&first.next))
+    let others =
+        status.problems.iter().take(most).skip(1).map(|problem| format!("{}. Next: {}", shown(&problem.what), shown(&problem.next)));
+    let others = others.map(|problem| Line::new(Tone::Bad, fit(&problem, width)));
+    two(&what, &shown(&first.next)).into_iter().chain(others).collect()
 }
 
 fn resources(status: &Status) -> String {

@@ -9,6 +9,7 @@ use super::{
     stand_in::StandIn,
     view::View,
 };
+use crate::admin::answers::status::Problem;
 use ratatui::{
     Terminal,
     backend::TestBackend,
@@ -98,6 +99,17 @@ fn a_larger_terminal_shows_the_slowest_tools() {
     );
     assert_eq!(lines[16], OVERVIEW[12]);
     assert_eq!(lines[39], OVERVIEW[23]);
+}
+
+#[test]
+fn other_problems_are_listed_where_there_is_room() {
+    let mut view = view();
+    let second = Problem { what: "the disk is full".to_owned(), next: "mcp-server-git doctor".to_owned() };
+    view.answers.status.as_mut().unwrap().problems.push(second);
+    let verdict = ["Verdict: 2 problems. a circuit is open", OVERVIEW[2], "the disk is full. Next: mcp-server-git doctor", OVERVIEW[3]];
+    assert_eq!(screen(&view, 120, 40)[1..5], verdict);
+    assert_eq!(screen(&view, 80, 24)[1..4], [verdict[0], verdict[1], verdict[3]]);
+    assert!(page(&view).contains(verdict[2]));
 }
 
 #[test]
