@@ -7,6 +7,10 @@ use super::{
     keys::Order,
 };
 use ratatui::crossterm::event::{self, KeyEvent};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
+};
 use std::{
     io,
     sync::mpsc::{Receiver, RecvTimeoutError, Sender},
@@ -48,20 +52,38 @@ impl Drop for Watched {
     }
 }
 
-/// Sends keys and sizes until the terminal is closed.
+/// Sends keys until the terminal is closed.
 pub(super) fn keys(events: &Sender<Event>) {
     loop {
-        let event = match event::read() {
-            Ok(event::Event::Key(key)) if key.is_press() => Event::Key(key),
-            Ok(event::Event::Resize(..)) => Event::Resized,
-            Ok(_) => continue,
-            Err(err) => Event::Broken(err),
-        };
-        let is_last = matches!(event, Event::Broken(_));
-        if events.send(event).is_err() || is_last {
+        if let Err(err) = wait_for_input().and_then(|()| send_keys(events)) {
+            events.send(Event::Broken(err)).ok();
             return;
         }
     }
+}
+
+/// Waits for input, or for the end of the terminal: the library would try to read from a closed one without a pause.
+fn wait_for_input() -> io::Result<()> {
+    let stdin = io::stdin();
+    let mut watched = [PollFd::new(&stdin, PollFlags::IN)];
+    match poll(&mut watched, None) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(err) => return Err(err.into()),
+    }
+    let is_closed = watched.iter().any(|one| one.revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL));
+    if is_closed { Err(io::Error::other("the terminal is closed")) } else { Ok(()) }
+}
+
+/// Sends the keys that have been pressed.
+fn send_keys(events: &Sender<Event>) -> io::Result<()> {
+    while event::poll(Duration::ZERO)? {
+        if let event::Event::Key(key) = event::read()?
+            && key.is_press()
+        {
+            events.send(Event::Key(key)).map_err(|_| io::Error::other("the view has ended"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Asks the server at each interval, and at once after an action or for another pane. Ends with `orders`.
@@ -91,10 +113,11 @@ fn act(ask: &Ask, action: &Action) -> Result<String, String> {
     ask(&action.request()).map(|answer| action.outcome(&answer)).map_err(|why| why.to_string())
 }
 
-/// Receives the signals that end programs.
+/// Receives the signals that end programs, and those of a new size.
 pub(super) struct Signals {
     runtime: tokio::runtime::Runtime,
-    watched: [(SignalKind, Signal); 3],
+    ends: [(SignalKind, Signal); 3],
+    resized: Signal,
 }
 
 impl Signals {
@@ -103,21 +126,29 @@ impl Signals {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let within = runtime.enter();
         let watch = |kind| io::Result::Ok((kind, signal(kind)?));
-        let watched = [watch(SignalKind::terminate())?, watch(SignalKind::interrupt())?, watch(SignalKind::hangup())?];
+        let ends = [watch(SignalKind::terminate())?, watch(SignalKind::interrupt())?, watch(SignalKind::hangup())?];
+        let resized = signal(SignalKind::window_change())?;
         drop(within);
-        Ok(Self { runtime, watched })
+        Ok(Self { runtime, ends, resized })
     }
 
-    /// Sends the first one.
+    /// Sends each new size, and the first signal that ends.
     pub(super) fn forward(self, events: &Sender<Event>) {
-        let [(terminate, mut on_terminate), (interrupt, mut on_interrupt), (hangup, mut on_hangup)] = self.watched;
-        let kind = self.runtime.block_on(async {
-            tokio::select! {
-                _ = on_terminate.recv() => terminate,
-                _ = on_interrupt.recv() => interrupt,
-                _ = on_hangup.recv() => hangup,
+        let [(terminate, mut on_terminate), (interrupt, mut on_interrupt), (hangup, mut on_hangup)] = self.ends;
+        let mut resized = self.resized;
+        self.runtime.block_on(async {
+            loop {
+                let event = tokio::select! {
+                    _ = on_terminate.recv() => Event::Signal(terminate),
+                    _ = on_interrupt.recv() => Event::Signal(interrupt),
+                    _ = on_hangup.recv() => Event::Signal(hangup),
+                    _ = resized.recv() => Event::Resized,
+                };
+                let is_last = matches!(event, Event::Signal(_));
+                if events.send(event).is_err() || is_last {
+                    return;
+                }
             }
         });
-        events.send(Event::Signal(kind)).ok();
     }
 }

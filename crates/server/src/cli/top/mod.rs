@@ -36,6 +36,7 @@ use std::{
     cell::RefCell,
     env,
     io::{self, IsTerminal},
+    mem::ManuallyDrop,
     process::ExitCode,
     sync::mpsc::{Sender, channel},
     time::Duration,
@@ -99,18 +100,18 @@ fn show(ask: Ask, interval: Duration) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The terminal while it shows the view. Dropped, it is as before.
-struct Screen(DefaultTerminal);
+/// The terminal while it shows the view. Dropped, it is as before: not by its own destructor, which fails with a closed terminal.
+struct Screen(ManuallyDrop<DefaultTerminal>);
 
 impl Screen {
     /// A panic restores the terminal, too, before it is reported.
     fn new() -> io::Result<Self> {
-        let mut screen = ratatui::try_init().map(Self).inspect_err(|_| restore())?;
+        let mut screen = ratatui::try_init().map(ManuallyDrop::new).map(Self).inspect_err(|_| restore())?;
         let size = screen.0.size()?;
         // Serial consoles and some containers report no size.
         if size.width == 0 || size.height == 0 {
             let options = TerminalOptions { viewport: Viewport::Fixed(USUAL) };
-            screen.0 = Terminal::with_options(CrosstermBackend::new(io::stdout()), options)?;
+            screen.0 = ManuallyDrop::new(Terminal::with_options(CrosstermBackend::new(io::stdout()), options)?);
         }
         Ok(screen)
     }
@@ -118,6 +119,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
+        self.0.show_cursor().ok();
         restore();
     }
 }
