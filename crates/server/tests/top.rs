@@ -6,6 +6,7 @@ mod support;
 
 use rustix::{
     fs::{Mode, OFlags, open},
+    io::{FdFlags, fcntl_setfd},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
 };
@@ -33,6 +34,7 @@ os.execvp(sys.argv[1],sys.argv[1:])";
 
 /// A terminal in which `top` runs.
 struct Terminal {
+    /// The end of the operator: reads the screen, writes keys.
     keyboard: File,
     /// The program's end.
     device: OwnedFd,
@@ -43,11 +45,13 @@ struct Terminal {
 
 impl Terminal {
     fn open(server: &Administered, variables: &[(&str, &str)]) -> Self {
-        Self::of_size((120, 40), server, variables)
+        Self::start((120, 40), server, variables).watched()
     }
 
-    fn of_size((ws_col, ws_row): (u16, u16), server: &Administered, variables: &[(&str, &str)]) -> Self {
+    fn start((ws_col, ws_row): (u16, u16), server: &Administered, variables: &[(&str, &str)]) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        // The program must not hold it: then nothing could close it.
+        fcntl_setfd(&master, FdFlags::CLOEXEC).expect("a descriptor");
         grantpt(&master).and_then(|()| unlockpt(&master)).expect("its device");
         let name = ptsname(&master, Vec::new()).expect("its name");
         let device = open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).expect("its device");
@@ -58,18 +62,20 @@ impl Terminal {
         // Apart from the terminal of the tests, whose size it would use.
         let mut command = wrapped(&command, "python3", &["-c", APART]);
         let program = command.stdin(end()).stdout(end()).stderr(end()).spawn().expect("the program runs");
-        let keyboard = File::from(master);
-        let shown = Arc::<Mutex<String>>::default();
-        let (mut screen, kept) = (keyboard.try_clone().expect("a descriptor"), Arc::clone(&shown));
+        Self { keyboard: File::from(master), device, program, shown: Arc::default() }
+    }
+
+    /// Collects all that is shown from now on.
+    fn watched(self) -> Self {
+        let (mut screen, kept) = (self.keyboard.try_clone().expect("a descriptor"), Arc::clone(&self.shown));
         thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(count @ 1..) = screen.read(&mut buffer) {
                 kept.lock().unwrap_or_else(PoisonError::into_inner).push_str(&String::from_utf8_lossy(&buffer[..count]));
             }
         });
-        let terminal = Self { keyboard, device, program, shown };
-        terminal.wait_for("Overview");
-        terminal
+        self.wait_for("Overview");
+        self
     }
 
     fn shows(&self, text: &str) -> bool {
@@ -99,6 +105,41 @@ impl Terminal {
     }
 }
 
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.program.kill().ok();
+        self.program.wait().ok();
+    }
+}
+
+#[test]
+fn it_ends_with_its_terminal() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    for keys in ["", "p"] {
+        let mut terminal = Terminal::start((120, 40), &server, &[]);
+        let mut shown = String::new();
+        let mut read_until = |screen: &mut File, text: &str| {
+            let mut buffer = [0; 4096];
+            while !shown.contains(text) {
+                let count = screen.read(&mut buffer).expect("a terminal");
+                shown.push_str(&String::from_utf8_lossy(&buffer[..count]));
+            }
+        };
+        read_until(&mut terminal.keyboard, "Overview");
+        terminal.press(keys);
+        // A paused view draws nothing that could fail.
+        read_until(&mut terminal.keyboard, if keys.is_empty() { "Overview" } else { "PAUSED" });
+        terminal.keyboard = File::open("/dev/null").expect("a file");
+        let mut code = None;
+        wait_for("its end", || {
+            code = terminal.program.try_wait().expect("a child").map(|status| status.code());
+            code.is_some()
+        });
+        assert_eq!(code, Some(Some(2)));
+    }
+}
+
 #[test]
 fn the_terminal_is_restored_at_each_end() {
     let fixture = Fixture::new();
@@ -118,7 +159,7 @@ fn the_terminal_is_restored_at_each_end() {
 fn a_terminal_without_a_size_has_a_usual_one() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
-    let mut terminal = Terminal::of_size((0, 0), &server, &[]);
+    let mut terminal = Terminal::start((0, 0), &server, &[]).watched();
     terminal.press("q");
     assert_eq!(terminal.ends(), Some(0));
 }
