@@ -43,4 +43,18 @@ mod tests {
         // Two that may be equal: recovery reports calls that have ended, and a lost thread outlives its git.
         assert!(CHANGE_STOP + git::GRACE <= RECOVERY && git::GRACE <= LOST, "change lifecycle/grace.rs");
     }
+    #[test]
+    fn service_managers_wait_for_the_server() {
+        let seconds = |text: &str, key: &str| {
+            let line = text.lines().find_map(|line| line.trim().strip_prefix(key));
+            line.and_then(|rest| rest.trim_end_matches('s').parse().ok()).map(Duration::from_secs)
+        };
+        let (unit, manifests) = (include_str!("../../../../docs/mcp-server-git.service"), include_str!("../../../../docs/kubernetes.yaml"));
+        assert!(seconds(unit, "TimeoutStopSec=") > Some(SERVER + TELEMETRY));
+        // The time of `preStop` counts, too.
+        let drain = manifests.lines().find_map(|line| line.split_once("\"--timeout\", \"")?.1.split('"').next());
+        let drain = drain.and_then(|text| text.trim_end_matches('s').parse().ok()).map(Duration::from_secs);
+        assert!(drain.is_some());
+        assert!(seconds(manifests, "terminationGracePeriodSeconds: ") > drain.map(|drain| drain + SERVER + TELEMETRY));
+    }
 }
