@@ -1,25 +1,29 @@
-//! With operators' programs: an ssh server, git-lfs, nginx.
+//! With operators' programs: an ssh server, git-lfs, proxies, systemd; and the manifests for Kubernetes.
 //!
 //! Without the program a test reports that and ends; where `CI` is set it fails.
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start programs and fail loudly")]
 
+#[path = "installed/kubernetes.rs"]
+mod kubernetes;
+#[path = "installed/proxies.rs"]
+mod proxies;
 mod support;
+#[path = "installed/systemd.rs"]
+mod systemd;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     fs,
     io::{BufRead, BufReader},
-    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
 };
 use support::{
-    Fixture, Outcome, git_in, program,
+    Fixture, Outcome, git_in,
     programs::{Running, found, node},
     root, shell,
-    wire::{NEWEST, Served, meta},
 };
 
 /// An ssh server for the current user and the ssh command that reaches it. Not OpenSSH, which as root needs a dedicated
@@ -105,87 +109,5 @@ fn large_files_go_through_the_operators_git_lfs() -> Outcome {
     client.text("git_checkout", &json!({"branch_name": "main"}));
     assert_eq!(fs::read_to_string(fixture.path.join("big.bin"))?, content);
     assert!(client.text("git_status", &json!({})).contains("working tree clean"));
-    Ok(())
-}
-
-#[test]
-fn the_documented_nginx_configuration_terminates_tls() -> Outcome {
-    let [Some(nginx), Some(curl), Some(_)] = ["nginx", "curl", "openssl"].map(found) else { return Ok(()) };
-    let fixture = Fixture::new();
-    let home = fs::canonicalize(fixture.home.path())?;
-    let token = String::from_utf8(program().args(["token", "all"]).output()?.stdout)?;
-    let secret = token.lines().next().and_then(|line| line.rsplit(' ').next()).ok_or("no token")?.to_owned();
-    fs::write(home.join("config.toml"), format!("{token}\n[http]\nallowed_hosts = [\"git.example\"]\n"))?;
-    let server = Served::start(&fixture, &["--config", &home.join("config.toml").display().to_string()], &[]);
-    shell(
-        &home,
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=git.example -addext subjectAltName=DNS:git.example -keyout key.pem -out \
-         cert.pem 2>/dev/null && mkdir -p logs",
-    );
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr())?.port();
-    let mut site = fs::read_to_string(root().join("docs/nginx.conf"))?;
-    for (from, to) in [
-        ("listen 443 ssl", format!("listen 127.0.0.1:{port} ssl")),
-        ("/etc/ssl/git.example.pem", home.join("cert.pem").display().to_string()),
-        ("/etc/ssl/git.example.key", home.join("key.pem").display().to_string()),
-        ("127.0.0.1:8080", format!("127.0.0.1:{}", server.port)),
-    ] {
-        assert!(site.contains(from), "the documented file has no `{from}`");
-        site = site.replace(from, &to);
-    }
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .fold(String::new(), |all, one| all + &format!("{one}_temp_path {}/{one};\n", home.display()));
-    let whole = format!(
-        "daemon off;\nmaster_process off;\npid {0}/nginx.pid;\nerror_log stderr notice;\nevents {{}}\nhttp {{\naccess_log off;\n{temporary}{site}}}\n",
-        home.display()
-    );
-    fs::write(home.join("nginx.conf"), whole)?;
-    let mut command = Command::new(nginx);
-    command.args(["-p", &home.display().to_string(), "-c", &home.join("nginx.conf").display().to_string()]);
-    let mut nginx = Running(command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?);
-    // It writes this once it listens.
-    let mut said = BufReader::new(nginx.0.stderr.take().ok_or("its errors")?).lines();
-    assert!(said.any(|line| line.is_ok_and(|line| line.contains("event method"))), "nginx does not start");
-    let curl = |path: &str, more: &[&str]| {
-        let mut command = Command::new(&curl);
-        command.args(["--silent", "--include", "--http1.1", "--max-time", "5", "--cacert", &home.join("cert.pem").display().to_string()]);
-        command.args(["--resolve", &format!("git.example:{port}:127.0.0.1"), &format!("https://git.example:{port}{path}")]);
-        String::from_utf8_lossy(&command.args(more).output().expect("curl").stdout).into_owned()
-    };
-    let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "git_status", "arguments": {}, "_meta": meta(&json!({}))}});
-    let (message, version) = (message.to_string(), format!("MCP-Protocol-Version: {NEWEST}"));
-    let asked = [
-        "--data",
-        &message,
-        "-H",
-        "Content-Type: application/json",
-        "-H",
-        "Accept: application/json, text/event-stream",
-        "-H",
-        &version,
-        "-H",
-        "Mcp-Method: tools/call",
-        "-H",
-        "Mcp-Name: git_status",
-    ];
-    let refused = curl("/mcp", &asked);
-    assert!(refused.starts_with("HTTP/1.1 401") && refused.contains("resource_metadata=\"https://git.example"), "{refused}");
-    let bearer = format!("Authorization: Bearer {secret}");
-    let answered = curl("/mcp", &[&asked[..], &["-H", &bearer]].concat());
-    let reply: Value = serde_json::from_str(answered.split("\r\n\r\n").nth(1).ok_or("no body")?)?;
-    assert!(reply["result"]["isError"] != true && reply["id"] == 1, "{answered}");
-    let upgrade = [
-        "-H",
-        "Connection: Upgrade",
-        "-H",
-        "Upgrade: websocket",
-        "-H",
-        "Sec-WebSocket-Version: 13",
-        "-H",
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-    ];
-    let upgraded = curl("/ws", &[&upgrade[..], &["-H", &bearer, "--max-time", "1"]].concat());
-    assert!(upgraded.starts_with("HTTP/1.1 101"), "{upgraded}");
     Ok(())
 }
