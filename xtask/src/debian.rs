@@ -10,11 +10,13 @@ use std::{
 };
 
 /// The programs and the packages that contain them.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 16] = [
     ("postgres", "postgresql"),
     ("initdb", "postgresql"),
     ("git-lfs", "git-lfs"),
     ("nginx", "nginx-light"),
+    ("caddy", "caddy"),
+    ("haproxy", "haproxy"),
     ("curl", "curl"),
     ("openssl", "openssl"),
     ("ssh", "openssh-client"),
@@ -23,6 +25,8 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("chromium", "chromium"),
     ("prometheus", "prometheus"),
     ("promtool", "prometheus"),
+    ("systemd-analyze", "systemd"),
+    ("systemd-socket-activate", "systemd"),
 ];
 /// Program folders that may not be on a user's `PATH`.
 const PLACES: [&str; 3] = ["/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
@@ -107,7 +111,8 @@ fn link(root: &Path, program: &str) -> Result<()> {
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| path.to_string_lossy().ends_with("-linux-gnu"));
-    let libraries: Vec<String> = libraries.map(|path| path.display().to_string()).collect();
+    // systemd has a folder of its own for a library that only its programs use.
+    let libraries: Vec<String> = libraries.flat_map(|path| [path.join("systemd"), path]).map(|path| path.display().to_string()).collect();
     fs::write(&own, format!("#!/bin/sh\nexport LD_LIBRARY_PATH='{}'\nexec '{}' \"$@\"\n", libraries.join(":"), found.display()))?;
     Ok(fs::set_permissions(&own, fs::Permissions::from_mode(0o755))?)
 }
