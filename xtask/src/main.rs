@@ -12,9 +12,8 @@ mod wording;
 use anyhow::{Result, bail};
 use std::{process::ExitCode, time::Instant};
 
-const USAGE: &str =
-    "cargo xtask test    everything that CI runs: format, lints, licences, wording, spelling, documents, tests, conformance, real
-                    clients. Installs its tools under target/ and changes nothing else on the machine
+const USAGE: &str = "cargo xtask test    everything that CI runs: format, lints, licences, wording, spelling, manifests, documents, tests,
+                    conformance, real clients. Installs its tools under target/ and changes nothing else on the machine
 cargo xtask test --quick  the inner loop: format, lints, wording, and the tests but for the long ones
 cargo xtask conformance   only the official conformance suite
 cargo xtask bench   all benchmarks
@@ -52,13 +51,14 @@ type Step = (&'static str, fn() -> Result<()>);
 const FORMAT: Step = ("format", || run::cargo(&["fmt", "--all", "--check"], &[]));
 const LINTS: Step = ("lints", || run::cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"], &[]));
 const WORDING: Step = ("wording", wording::check);
-const ALL: [Step; 11] = [
+const ALL: [Step; 12] = [
     FORMAT,
     LINTS,
     WORDING,
     ("licences", licences::check),
     ("tools", tools::prepare),
     ("spelling", tools::typos),
+    ("manifests", tools::manifests),
     ("documents", documents),
     ("build", build),
     ("tests", || tests(&[])),

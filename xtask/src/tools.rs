@@ -7,8 +7,8 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use std::{fs, path::PathBuf};
 
-/// Python packages: the spelling check and the client SDK. The previous SDK has the same name, so it gets its own environment.
-const PACKAGES: [&str; 2] = ["typos==1.48.0", "mcp>=2,<3"];
+/// Python packages: the spelling check, the schemas of Kubernetes, and the client SDK. The previous SDK has the same name, so it gets its own environment.
+const PACKAGES: [&str; 3] = ["typos==1.48.0", "kubernetes-validate==1.37.0", "mcp>=2,<3"];
 const PACKAGES_1: [&str; 1] = ["mcp[ws]>=1.30,<2"];
 /// The Python environments.
 pub(crate) const PYTHON: &str = "python";
@@ -82,4 +82,12 @@ fn installed(name: &str, packages: &[&str], install: impl FnOnce() -> Result<()>
 
 pub(crate) fn typos() -> Result<()> {
     run::program(&python(PYTHON, "typos"), &["--config", "typos.toml"], &[])
+}
+
+/// Compares the manifests with the schemas of the newest Kubernetes and of the first with `ReadWriteOncePod`.
+pub(crate) fn manifests() -> Result<()> {
+    let validate = python(PYTHON, "kubernetes-validate");
+    ["1.29", "1.37"]
+        .into_iter()
+        .try_for_each(|version| run::program(&validate, &["--strict", "--quiet", "-k", version, "docs/kubernetes.yaml"], &[]))
 }
