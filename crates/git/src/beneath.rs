@@ -162,6 +162,20 @@ fn open_folder(path: &Path) -> io::Result<OwnedFd> {
     Ok(opened)
 }
 
+/// Why no repository can be opened on this system, if so: each file is opened with `openat2`.
+///
+/// # Errors
+///
+/// The reason.
+pub fn support() -> std::result::Result<(), &'static str> {
+    match open_folder(Path::new("/")) {
+        Err(err) if err.kind() == io::ErrorKind::Unsupported => {
+            Err("the system call openat2 is unavailable: it needs Linux 5.6, and no filter that forbids it (systemd: RestrictSUIDSGID=no)")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Opens `path` for a Landlock rule; no component may be a symbolic link. `None` if absent; the flag is true for a
 /// directory.
 #[cfg(target_os = "linux")]

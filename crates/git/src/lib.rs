@@ -16,6 +16,7 @@ mod read;
 mod remote;
 mod repo;
 
+pub use beneath::support as opening_support;
 pub use cancel::{Cancel, OnStop};
 pub use change::{
     Action, AddedWorktree, ApplyRequest, Change, Checkout, CleanRequest, CommitRequest, Committed, Conflict, FastForward, Former, Hunk,

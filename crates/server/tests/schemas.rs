@@ -129,11 +129,14 @@ fn answer(output: &Output) -> Result<Value, Box<dyn std::error::Error>> {
 }
 
 /// Commands that can run at any time.
-const ANYTIME: [(&str, &[&str]); 15] = [
+const ANYTIME: [(&str, &[&str]); 18] = [
     ("status", &["status"]),
     ("status-memory", &["status", "memory"]),
     ("status-heartbeats", &["status", "heartbeats"]),
     ("status-resources", &["status", "resources"]),
+    ("calls-list", &["calls", "list"]),
+    ("dashboard", &["dashboard"]),
+    ("top", &["top"]),
     ("sessions-list", &["sessions", "list"]),
     ("sessions-reap", &["sessions", "reap", "--idle", "1h"]),
     ("circuits-list", &["circuits", "list"]),

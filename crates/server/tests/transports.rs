@@ -396,22 +396,64 @@ fn a_client_that_reconnects_its_stream_gets_events_again() {
     assert!(again.contains(&format!("id: {event}")), "{event}: {again}");
 }
 
-#[test]
-fn inherited_sockets_are_used() {
+/// A server that inherits a socket. As systemd does: the first one is descriptor 3, and the variables name the receiver.
+fn inheriting(fixture: &Fixture, socket: std::os::fd::OwnedFd) -> Command {
     use command_fds::{CommandFdExt, FdMapping};
-    let fixture = Fixture::new();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    // As systemd does: the first socket is descriptor 3, and the variables name the receiver.
     let mut command = Command::new("sh");
     command.env_clear().envs(support::clean_environment());
     command.args(["-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\""]).arg(program().get_program());
     command.args(["serve", "-r"]).arg(&fixture.path);
-    command.fd_mappings(vec![FdMapping { parent_fd: listener.into(), child_fd: 3 }]).expect("a descriptor");
+    command.fd_mappings(vec![FdMapping { parent_fd: socket, child_fd: 3 }]).expect("a descriptor");
+    command
+}
+
+#[test]
+fn inherited_sockets_are_used() {
+    let fixture = Fixture::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let mut command = inheriting(&fixture, listener.into());
     let server = Served::spawn(&mut command);
     drop(command);
     assert_eq!(server.port, port);
     assert!(modern(&server, &[], call(1, "git_status", json!({}))).message().is_some_and(|reply| reply["result"]["isError"] == false));
+}
+
+#[test]
+fn an_inherited_socket_that_others_can_reach_needs_tokens() -> Outcome {
+    use std::os::unix::{fs::PermissionsExt, net::UnixListener};
+    let fixture = Fixture::new();
+    let address = std::net::TcpListener::bind("0.0.0.0:0")?;
+    let path = fixture.home.path().join("socket");
+    let socket = UnixListener::bind(&path)?;
+    fs::set_permissions(fixture.home.path(), PermissionsExt::from_mode(0o755))?;
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o666))?;
+    for socket in [address.into(), socket.into()] {
+        let output = inheriting(&fixture, socket).output()?;
+        let text = String::from_utf8(output.stderr)?;
+        assert!(output.status.code() == Some(2) && text.contains("no token is required"), "{text}");
+    }
+    let private = UnixListener::bind(fixture.home.path().join("private"))?;
+    fs::set_permissions(fixture.home.path().join("private"), PermissionsExt::from_mode(0o600))?;
+    let mut child = inheriting(&fixture, private.into()).stdout(std::process::Stdio::piped()).spawn()?;
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().ok_or("no output")?), &mut line)?;
+    signal(&child.id(), "TERM");
+    assert!(line.contains("private") && child.wait()?.success(), "{line}");
+    Ok(())
+}
+
+#[test]
+fn a_kernel_on_which_no_repository_can_be_opened_is_named_at_the_start() -> Outcome {
+    let fixture = Fixture::new();
+    let mut command = program();
+    command.arg("-r").arg(&fixture.path).args(["serve", "--port", "0"]);
+    // openat2, on all architectures.
+    support::without_call(&mut command, 437);
+    let output = command.output()?;
+    let text = String::from_utf8(output.stderr)?;
+    assert!(output.status.code() == Some(2) && text.contains("openat2") && text.contains("RestrictSUIDSGID"), "{text}");
+    Ok(())
 }
 
 #[test]

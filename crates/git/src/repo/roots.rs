@@ -199,7 +199,10 @@ impl Roots {
                 break;
             }
             if dir.join(".git").exists() || is_bare(&dir) {
-                found.push(dir);
+                // A named one may lie below another root.
+                if !found.contains(&dir) {
+                    found.push(dir);
+                }
                 continue;
             }
             if depth < 3 {

@@ -8,7 +8,7 @@ use crate::{
     server::{reload, restart},
     serving::{
         Serving,
-        listen::{Place, inherited},
+        listen::{Place, inherited, refuse_exposed},
         prepare,
     },
 };
@@ -40,6 +40,9 @@ async fn serve(app: &App, config: &Config) -> Result<(), StartError> {
     let reloaded = Arc::clone(&app.server);
     signals::watch(app.stop.clone(), move || reload::reload(&reloaded))?;
     let passed = inherited()?;
+    if let Some((listeners, _)) = passed.as_ref().filter(|_| !config.auth.wants_tokens()) {
+        refuse_exposed(listeners)?;
+    }
     let supervisor = restart::connect(&app.server)?;
     let serving = Serving::open(app, config, passed, supervisor.is_some()).await?;
     if let Some(supervisor) = supervisor {

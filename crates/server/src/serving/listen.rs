@@ -2,6 +2,7 @@
 
 use super::processes::owner_of;
 use crate::{
+    app::StartError,
     config::Config,
     socket::{self, inode, own_socket},
 };
@@ -9,7 +10,8 @@ use mcp::http::Listener;
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::PathBuf,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
 };
 use tokio::net::{TcpListener, UnixListener};
 
@@ -73,6 +75,38 @@ fn explain(err: io::Error, host: IpAddr, port: u16) -> io::Error {
         }
         _ => err,
     }
+}
+
+/// Refuses inherited sockets that others can reach, for a server that needs no tokens: `http.host` has the same rule.
+///
+/// # Errors
+///
+/// [`StartError::Requirement`], if one is not private.
+pub(crate) fn refuse_exposed(listeners: &[Listener]) -> Result<(), StartError> {
+    for listener in listeners {
+        let exposed = match listener {
+            Listener::Tcp(listener) => listener.local_addr().ok().filter(|at| !at.ip().is_loopback()).map(|at| at.to_string()),
+            Listener::Unix(listener) => {
+                let path = listener.local_addr().ok().and_then(|at| at.as_pathname().map(Path::to_owned)).unwrap_or_default();
+                is_open_to_others(&path).then(|| path.display().to_string())
+            }
+        };
+        if let Some(at) = exposed {
+            let why = format!(
+                "others can reach the inherited socket {at}, and no token is required: add `[[auth.tokens]]`, or let the service manager \
+                 listen on a loopback address or a socket with mode 0600"
+            );
+            return Err(StartError::Requirement(why));
+        }
+    }
+    Ok(())
+}
+
+/// Whether other users can connect to a Unix socket. One without a path has no owner.
+fn is_open_to_others(path: &Path) -> bool {
+    let mode = |path: &Path| path.symlink_metadata().map(|meta| meta.mode());
+    let can_enter = path.parent().is_none_or(|folder| mode(folder).is_ok_and(|mode| mode & 0o001 != 0));
+    path.as_os_str().is_empty() || can_enter && mode(path).is_ok_and(|mode| mode & 0o002 != 0)
 }
 
 /// The sockets passed by the service manager or a supervisor in `LISTEN_FDS` and `LISTEN_PID`.

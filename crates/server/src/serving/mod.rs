@@ -49,6 +49,7 @@ pub(crate) fn preflight(app: &App, config: &Config) -> Result<(), StartError> {
         Err(git::Error::GitSilent(why)) => tracing::warn!(why, "git does not respond"),
         Err(err) => return Err(StartError::Requirement(format!("{err}. `--git PROGRAM` names another"))),
     }
+    git::opening_support().map_err(|why| StartError::Requirement(format!("no repository can be opened: {why}")))?;
     match app.server.state.ready() {
         // A read-only server needs no state directory.
         Err(err) if config.selection.read_only => tracing::warn!(%err, "state directory unavailable"),

@@ -47,17 +47,21 @@ pub(crate) fn traced(trace: &Path, calls: &[&str]) -> Command {
     )
 }
 
-/// Makes the command run as on a kernel without Landlock.
+/// Makes the command run as on a kernel without Landlock: without `landlock_create_ruleset`, 444 on all architectures.
 pub(crate) fn without_landlock(command: &mut Command) {
-    // A seccomp filter that fails `landlock_create_ruleset` (444 on all architectures) with ENOSYS.
+    without_call(command, 444);
+}
+
+/// Makes the command run as on a kernel that lacks a system call: a seccomp filter fails it with ENOSYS.
+pub(crate) fn without_call(command: &mut Command, number: u32) {
     const MASK: &str = "import ctypes,os,struct,sys
-code=struct.pack('HBBI',0x20,0,0,0)+struct.pack('HBBI',0x15,0,1,444)+struct.pack('HBBI',6,0,0,0x50026)+struct.pack('HBBI',6,0,0,0x7fff0000)
+code=struct.pack('HBBI',0x20,0,0,0)+struct.pack('HBBI',0x15,0,1,int(sys.argv[1]))+struct.pack('HBBI',6,0,0,0x50026)+struct.pack('HBBI',6,0,0,0x7fff0000)
 code=ctypes.create_string_buffer(code)
 prog=struct.pack('HxxxxxxQ',4,ctypes.addressof(code))
 libc=ctypes.CDLL(None,use_errno=True)
 assert libc.prctl(38,1,0,0,0)==0 and libc.prctl(22,2,ctypes.create_string_buffer(prog),0,0)==0
-os.execv(sys.argv[1],sys.argv[1:])";
-    *command = wrapped(command, "python3", &["-c", MASK]);
+os.execv(sys.argv[2],sys.argv[2:])";
+    *command = wrapped(command, "python3", &["-c", MASK, &number.to_string()]);
 }
 
 /// `command`, run by a wrapper program that takes it as its last arguments.
