@@ -4,8 +4,8 @@
 # also replaces each byte that is no UTF-8 by three others. The attribute `-merge`, with which a project excludes a
 # generated text file from merges by line, has no effect on them. pygit2 (libgit2) reports both conflicts.
 #
-# Seen with git 2.47.3, pygit2 1.21.0 (libgit2 1.9.7), dulwich 1.2.21, isomorphic-git 1.44.19; the
-# binary file of each side has 12 bytes:
+# Seen with git 2.47.3, pygit2 1.21.0 (libgit2 1.9.7), dulwich 1.2.21 and isomorphic-git 1.44.19; the binary file with
+# both changes would have 14 bytes:
 #   dulwich 1.2.21, binary file: no conflict, both changes in one file, 14 bytes
 #   dulwich 1.2.21, -merge: no conflict, both changes in one file, 12 bytes
 #   git 2.47.3, binary file: conflict, ours kept
