@@ -37,6 +37,7 @@ function take(topic, json) {
 
 let retryTimer = null;
 let isFollowed = false;
+let firstVersion = null;
 
 const stream = new Stream([...takers.keys()], {
   event: take,
@@ -87,7 +88,10 @@ async function refresh() {
   }
 }
 
-function show({ can_change: canChange, scopes, principal }) {
+function show({ can_change: canChange, scopes, principal, version }) {
+  firstVersion ??= version;
+  put($("newer").firstElementChild, `The server now has version ${version}, this page is of ${firstVersion}.`);
+  $("newer").hidden = version === firstVersion;
   const missing = scopes.includes("admin")
     ? "This server permits no changes over HTTP."
     : "Changes need the scope admin.";
@@ -196,6 +200,9 @@ $("gate-other").addEventListener("click", () => gate({ status: 401, message: "En
 for (const button of document.querySelectorAll("[data-retry]")) {
   button.addEventListener("click", begin);
 }
+$("newer")
+  .querySelector("button")
+  .addEventListener("click", () => location.reload());
 $("lost-retry").addEventListener("click", () => stream.retry());
 addEventListener("hashchange", () => {
   if (location.hash.includes("ticket=")) {

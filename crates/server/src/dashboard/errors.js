@@ -130,7 +130,8 @@ function circuits(now) {
   circuitList = now.circuits;
   const open = circuitList.filter((circuit) => circuit.state !== "closed").length;
   put($("circuits-count"), `${count(circuitList.length)}, ${open === 0 ? "all closed" : `${count(open)} not closed`}`);
-  put($("nav-circuits"), open === 0 ? "" : `${count(open)} open`);
+  const refusing = circuitList.filter((circuit) => circuit.state === "open").length;
+  put($("nav-circuits"), refusing > 0 ? `${count(refusing)} open` : open > 0 ? `${count(open)} half-open` : "");
   $("circuits-reset").disabled = open === 0;
   drawCircuits();
 }

@@ -82,11 +82,8 @@ $("memory-trim").addEventListener("click", (event) =>
 
 async function clear(name) {
   const { cleared } = await post("caches/clear", { name });
-  const entries = counted(
-    cleared.reduce((sum, cache) => sum + cache.entries, 0),
-    "entry",
-  ).replace("entrys", "entries");
-  return `Cleared ${cleared.map((cache) => cache.name).join(", ")}: ${entries}.`;
+  const entries = cleared.reduce((sum, cache) => sum + cache.entries, 0);
+  return `Cleared ${cleared.map((cache) => cache.name).join(", ")}: ${entries === 1 ? "1 entry" : `${count(entries)} entries`}.`;
 }
 
 const rows = table($("caches-rows"), (cache) => cache.name, [

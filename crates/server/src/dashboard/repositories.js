@@ -1,7 +1,7 @@
 // Repositories: locks and running changes live; status and recorded changes of the chosen one on demand.
 
 import { get, post } from "./api.js";
-import { ask, report, run } from "./dialogs.js";
+import { ask, run } from "./dialogs.js";
 import { $, Keyed, Pager, badge, h, mark, orEmpty, put, table, text } from "./dom.js";
 import { NONE, ago, count, counted, duration } from "./format.js";
 
@@ -9,6 +9,9 @@ const PAGE = 10;
 const TONES = { running: "warn", done: "good", failed: "bad", cancelled: "calm", interrupted: "bad", undone: "calm" };
 /** The longest status that is shown. */
 const MOST_TEXT = 100_000;
+
+/** Where the chosen repository is below the list instead of beside it. */
+const stacked = matchMedia("(max-width: 900px)");
 
 let latest = { repositories: [], total: 0 };
 let chosen = null;
@@ -19,24 +22,31 @@ let reading = 0;
 const pager = new Pager($("repositories-pager"), PAGE, () => draw());
 const journalPager = new Pager($("operations-pager"), 8, () => drawJournal());
 
+/** The branch, or the commit without one. */
+function head({ branch, head: commit }) {
+  return branch ?? (commit ? `detached ${commit.slice(0, 8)}` : NONE);
+}
+
 const rows = table($("repositories-rows"), (repository) => repository.path, [
   {
     class: "clip grow",
     make: (cell, current) => {
       const press = () => choose(current().path);
-      cell.append(h("button", { type: "button", class: "link mono", click: press }));
+      // Without room for the column of branches.
+      cell.append(
+        h("button", { type: "button", class: "link mono", click: press }),
+        h("span", { class: "phone muted" }),
+      );
     },
     show: (cell, repository) => {
       put(cell.firstChild, repository.path);
       cell.firstChild.title = repository.path;
+      put(cell.lastChild, head(repository));
       mark(cell.firstChild, "aria-pressed", repository.path === chosen ? "true" : "false");
       mark(cell.parentNode, "data-chosen", repository.path === chosen);
     },
   },
-  text(
-    (repository) => repository.branch ?? (repository.head ? `detached ${repository.head.slice(0, 8)}` : NONE),
-    "clip branch",
-  ),
+  text(head, "clip branch minor"),
   {
     make: (cell) =>
       cell.append(...["warn", "warn", "calm"].map((tone) => h("span", { class: "badge", "data-tone": tone }))),
@@ -81,6 +91,9 @@ function choose(path) {
   draw();
   drawChosen();
   drawJournal();
+  if (stacked.matches) {
+    $("repository").scrollIntoView({ block: "start" });
+  }
 }
 
 const locks = new Keyed(
@@ -140,11 +153,14 @@ async function readJournal() {
     const { operations } = await get("operations", { repository: path });
     if (mine === reading) {
       journal = operations;
+      put($("operations-empty"), "No recorded change.");
       drawJournal();
     }
   } catch (err) {
     if (mine === reading) {
-      report(`The recorded changes could not be read: ${err.message}`, true);
+      journal = [];
+      put($("operations-empty"), `The recorded changes could not be read: ${err.message}.`);
+      drawJournal();
     }
   }
 }
