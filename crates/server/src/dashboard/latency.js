@@ -63,6 +63,7 @@ function draw() {
       : (a, b) => b[order] - a[order] || a.tool.localeCompare(b.tool);
   rows.show([...latest.tools].sort(by).slice(0, MOST));
   orEmpty("latency", latest.tools.length);
+  $("latency-legend").hidden = latest.tools.length === 0;
 }
 
 $("latency-order").addEventListener("change", draw);

@@ -41,10 +41,11 @@ function matcher() {
     (!part || content(record).toLowerCase().includes(part));
 }
 
-/** The fields of a record, the most useful ones first. */
+/** The fields of a record, the most useful ones first; a part of the duration that took no time is left out. */
 function fields(record) {
+  const isShown = (name) => record[name] != null && !OWN.has(name) && !(name.endsWith("_ms") && record[name] === 0);
   const first = FIRST.filter((name) => record[name] != null);
-  const others = Object.keys(record).filter((name) => !OWN.has(name) && !FIRST.includes(name) && record[name] != null);
+  const others = Object.keys(record).filter((name) => isShown(name) && !FIRST.includes(name));
   return [...first, ...others].map((name) => [name, record[name]]);
 }
 const content = (record) =>
@@ -67,7 +68,11 @@ function line(record) {
     h(
       "span",
       { class: "record" },
-      h("span", { class: "message-text", title: record.target }, record.message ?? record.target),
+      h(
+        "span",
+        { class: "message-text", title: record.target, "data-tone": record.error_class != null && "bad" },
+        record.message ?? record.target,
+      ),
       ...pairs,
     ),
   );
