@@ -12,6 +12,7 @@ class Host {
   #waiting = new Map();
   #handlers;
   #height = 0;
+  #hasInput = false;
   context = {};
   capabilities = {};
 
@@ -103,8 +104,11 @@ class Host {
   #notified(method, params) {
     switch (method) {
       case "ui/notifications/tool-input":
+        this.#hasInput = true;
         return this.#handlers.input?.(params.arguments ?? {});
       case "ui/notifications/tool-result":
+        // Some hosts send no arguments if there are none.
+        if (!this.#hasInput) this.#handlers.input?.({});
         return this.#handlers.result?.(params);
       case "ui/notifications/tool-cancelled":
         return this.#handlers.cancelled?.(params.reason ?? "");
