@@ -231,6 +231,10 @@ async function conflicts(scene, host) {
   await conflict(2).getByRole("textbox").fill("twenty of both");
   await host.press("Apply 2 of 3", "Resolved 2 conflicts in long.txt");
   assert.match(scene.read("long.txt"), /^main five\n[^<]*^twenty of both\n[^<]*<<<<<<</ms);
+  await conflict(1).getByRole("radio", { name: "Ours", exact: true }).check();
+  await view.getByRole("button", { name: "Refresh" }).click();
+  await view.locator("html:not(.busy)").waitFor();
+  assert(await conflict(1).getByRole("radio", { name: "Ours", exact: true }).isChecked(), "a refresh keeps choices");
   await conflict(1).getByRole("radio", { name: "Theirs", exact: true }).check();
   await host.press("Apply, and mark as resolved", "Resolved all in long.txt");
   assert.equal(scene.read("long.txt"), text({ 5: "main five\n", 20: "twenty of both\n", 40: "other forty\n", 50: "fifty\n" }));

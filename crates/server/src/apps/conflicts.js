@@ -1,5 +1,8 @@
 // The view of conflicts: a side for a file, or a choice for each conflict in it.
 
+/** Pages of a file's conflicts that are read. */
+const PAGES = 20;
+
 const state = { args: {}, place: {}, result: null, files: [], end: null };
 
 const host = new Host({ input: begin, result: received, cancelled: stopped, changed: () => offerFull(host) });
@@ -30,6 +33,7 @@ function refresh() {
   return busy(async () => {
     const { files, facts } = listed(await everyPage());
     await Promise.all(files.map(readFile));
+    files.forEach(keepChoices);
     Object.assign(state, { files, facts });
     draw();
   });
@@ -67,12 +71,24 @@ async function readFile(file) {
   if (file.isModule) return;
   const patch = new Patch();
   let next = { name: "git_diff", args: { paths: [file.path] } };
-  while (next) {
+  for (let page = 0; next && page < PAGES; page++) {
     patch.read(textOf(await call(next.name, next.args)));
     next = patch.next;
   }
   file.chunks = chunksOf(patch).filter((chunk) => chunk.parts.some(isConflict));
-  file.obstacle = file.chunks.map(obstacle).find((why) => why !== null) ?? null;
+  file.obstacle = next ? "It has more conflicts than are shown." : (file.chunks.map(obstacle).find((why) => why !== null) ?? null);
+}
+
+function conflictsOf(file) {
+  return file.chunks.flatMap((chunk) => chunk.parts).filter(isConflict);
+}
+
+/** Takes over the choices made so far for conflicts that are unchanged. */
+function keepChoices(file) {
+  const old = state.files.find((one) => one.path === file.path);
+  const content = (part) => part.lines.map((line) => line.text).join("\n");
+  const made = new Map([...(old?.choices ?? [])].map(([part, choice]) => [content(part), choice]));
+  for (const part of conflictsOf(file)) if (made.has(content(part))) file.choices.set(part, made.get(content(part)));
 }
 
 /** Runs an action of the user, informs the model, and shows the new state. */
@@ -91,7 +107,7 @@ function takeSide(file, take) {
 
 /** Writes the chosen text of a file's conflicts, and marks the file as resolved if none is left. */
 function apply(file) {
-  const all = file.chunks.flatMap((chunk) => chunk.parts).filter(isConflict);
+  const all = conflictsOf(file);
   const isResolved = all.every((part) => file.choices.has(part));
   const chosen = new Map([...file.choices].map(([part, choice]) => [part, textChosen(part, choice)]));
   return act(`resolved ${isResolved ? "all" : counted(chosen.size, "conflict")} in ${file.path}`, async () => {
@@ -111,8 +127,10 @@ async function applied(file, chosen) {
 }
 
 function textChosen(part, { kind, text }) {
-  if (kind === "edit") return text === "" || text.endsWith("\n") ? text : `${text}\n`;
-  return textOfSide(part, kind);
+  if (kind !== "edit") return textOfSide(part, kind);
+  const whole = text === "" || text.endsWith("\n") ? text : `${text}\n`;
+  // A text field drops carriage returns.
+  return part.lines.every((line) => line.text.endsWith("\r")) ? whole.replaceAll("\n", "\r\n") : whole;
 }
 
 function textOfSide(part, kind) {
@@ -123,7 +141,9 @@ function textOfSide(part, kind) {
 function draw() {
   const { files, facts } = state;
   byId("about").textContent = files.length === 0 ? "" : `${counted(files.length, "path")} in conflict`;
-  keepingFocus(byId("paths"), () => byId("paths").replaceChildren(...files.map((file, at) => fileView(file, at === 0))));
+  const open = new Set([...document.querySelectorAll("details.file[open]")].map((node) => node.dataset.path));
+  const views = files.map((file, at) => fileView(file, at === 0 || open.has(file.path)));
+  keepingFocus(byId("paths"), () => byId("paths").replaceChildren(...views));
   byId("end").hidden = files.length > 0;
   if (files.length === 0) drawEnd(facts);
 }
@@ -142,7 +162,7 @@ function drawEnd(facts) {
 }
 
 function fileView(file, isOpen) {
-  const all = file.chunks.flatMap((chunk) => chunk.parts).filter(isConflict);
+  const all = conflictsOf(file);
   const names = all[0]?.names ?? { ours: "", theirs: "" };
   const label = (side) => (names[side] ? `${side} (${names[side]})` : side);
   const take = (side) => button(`Take ${side}`, () => takeSide(file, side), { title: label(side), "aria-label": `Take ${label(side)} for all of ${file.path}` });
@@ -167,7 +187,7 @@ function fileView(file, isOpen) {
   if (all.length > 0 && !file.obstacle) body.append(el("div", { class: "actions apply" }, write));
   const heading = el("summary", {}, el("span", { class: "kind kind-U", text: file.isModule ? "submodule" : "in conflict" }),
     el("span", { class: "path", text: file.path }), el("span", { class: "counts", text: all.length > 0 ? counted(all.length, "conflict") : "" }));
-  return el("div", { class: "file-box" }, el("details", { class: "file", open: isOpen }, heading, body),
+  return el("div", { class: "file-box" }, el("details", { class: "file", open: isOpen, "data-path": file.path }, heading, body),
     el("span", { class: "actions file-actions" }, take("ours"), take("theirs")));
 }
 
@@ -175,20 +195,25 @@ function fileView(file, isOpen) {
 function conflictView(file, part, { number, count, label, choose }) {
   const name = `${file.path}: conflict ${number} of ${count}`;
   const group = `choice ${name}`;
-  const editor = el("textarea", { class: "editor", "aria-label": `Text for ${name}`, hidden: true, spellcheck: "false" });
-  const set = (kind) => {
-    if (kind === "edit") {
-      const before = file.choices.get(part);
-      if (editor.hidden) editor.value = before ? textChosen(part, before) : textOfSide(part, "both");
-      editor.rows = Math.min(Math.max(editor.value.split("\n").length, 3), 24);
-    }
+  const made = file.choices.get(part);
+  const editor = el("textarea", { class: "editor", "aria-label": `Text for ${name}`, spellcheck: "false" });
+  const show = (kind, value) => {
     editor.hidden = kind !== "edit";
+    editor.value = value;
+    editor.rows = Math.min(Math.max(value.split("\n").length, 3), 24);
+  };
+  const set = (kind) => {
+    const before = file.choices.get(part);
+    if (kind === "edit" && editor.hidden) show(kind, textOfSide(part, before?.kind ?? "both"));
+    else if (kind !== "edit") show(kind, "");
     file.choices.set(part, { kind, text: editor.value });
     choose();
   };
+  show(made?.kind, made?.text ?? "");
   editor.addEventListener("input", () => file.choices.set(part, { kind: "edit", text: editor.value }));
   const option = (kind, text) => {
     const radio = el("input", { type: "radio", name: group, onchange: () => set(kind) });
+    radio.checked = made?.kind === kind;
     radio.disabled = file.obstacle !== null;
     return el("label", { class: "option" }, radio, text);
   };

@@ -236,11 +236,8 @@ function draw() {
   }
   main.setAttribute("aria-labelledby", state.side);
   const files = state.sides[state.side];
-  let lines = 0;
-  const views = files.map((file) => {
-    lines += file.hunks.reduce((sum, hunk) => sum + hunk.lines.length, 0);
-    return fileView(file, state.side, !closed.has(file.path) && lines < 1500);
-  });
+  const opens = opener();
+  const views = files.map((file) => fileView(file, state.side, !closed.has(file.path) && opens(file)));
   if (files.length === 0) views.push(el("p", { class: "none", text: SIDES[state.side].none }));
   if (state.conflicts > 0) views.unshift(el("p", { class: "fact warning", text: `${counted(state.conflicts, "path")} in conflict: git_conflicts shows them.` }));
   if (state.more[state.side]) views.push(button("Show more", more, { class: "more" }));

@@ -4,6 +4,8 @@ const HUNK = /^(@{2,}) ((?:[-+]\d+(?:,\d+)? )+)@{2,} ?(.*)$/s;
 const CONTINUES = / continues, from byte \d+:$/;
 /** A line longer than this has no marks within it. */
 const MAX_MARKED = 400;
+/** A file with more lines than this is closed at first. */
+const LARGE = 400;
 
 /** Reads a patch, page by page. */
 class Patch {
@@ -233,13 +235,22 @@ function fileHeading(file) {
   ];
 }
 
-/** Shows a patch that only is read. Its first files are open. */
-function patchView(patch, isSplit) {
+/** Decides which files are open at first: those that are not large, as long as the page is not. */
+function opener() {
   let shown = 0;
-  return patch.files.map((file) => {
+  return (file) => {
     const size = file.hunks.reduce((sum, hunk) => sum + hunk.lines.length, 0);
-    const isOpen = shown === 0 || shown + size < 600;
-    shown += size;
+    const isOpen = size <= LARGE && shown + size <= LARGE * 3;
+    if (isOpen) shown += size;
+    return isOpen;
+  };
+}
+
+/** Shows a patch that only is read. */
+function patchView(patch, isSplit) {
+  const opens = opener();
+  return patch.files.map((file) => {
+    const isOpen = patch.files.length === 1 || opens(file);
     const body = el("div", { class: "hunks" });
     const fill = () => {
       if (body.childElementCount > 0) return;
