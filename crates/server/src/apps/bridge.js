@@ -4,6 +4,8 @@
 const PROTOCOL = "2026-01-26";
 /** The height in pixels that a view asks for at most where the host sets no limit. It scrolls beyond. */
 const TALLEST = 720;
+/** Actions of the user that the model's context has at most. */
+const MOST_FACTS = 10;
 /** The style variables that a host may set. */
 const VARIABLE = /^--(color|font|border|shadow)-[a-z0-9-]+$/;
 
@@ -13,6 +15,7 @@ class Host {
   #handlers;
   #height = 0;
   #hasInput = false;
+  #facts = [];
   context = {};
   capabilities = {};
 
@@ -60,10 +63,11 @@ class Host {
     return result;
   }
 
-  /** Adds a sentence to the model's context, if the host supports it. */
+  /** Adds a sentence to the model's context, if the host supports it. Each request replaces the one before. */
   inform(text) {
     if (!this.capabilities.updateModelContext) return;
-    this.request("ui/update-model-context", { content: [{ type: "text", text }] }).catch(() => {});
+    this.#facts = [...this.#facts, text].slice(-MOST_FACTS);
+    this.request("ui/update-model-context", { content: [{ type: "text", text: this.#facts.join("\n") }] }).catch(() => {});
   }
 
   get canFill() {

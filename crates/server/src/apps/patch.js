@@ -165,6 +165,7 @@ function codeCell(line, kind, from = 0, to = 0) {
   const { text } = line;
   if (to > from) cell.append(text.slice(0, from), el("mark", { text: text.slice(from, to) }), text.slice(to));
   else cell.textContent = text;
+  if (kind !== "same" && text.endsWith("\r")) cell.append(el("span", { class: "aside", text: "␍", title: "carriage return" }));
   if (line.cut) cell.append(el("span", { class: "aside", text: " … shortened" }));
   if (!line.ended) cell.append(el("span", { class: "aside", text: " no line break at the end" }));
   return cell;
