@@ -18,9 +18,12 @@ pub(crate) fn run() -> Result<()> {
     }
     run::program(&tools::python(tools::PYTHON, "python"), &["-B", &script("inspector.py"), &server, &modules], &[])?;
     let Some(browser) = debian::found("chromium") else {
-        anyhow::ensure!(std::env::var_os("CI").is_none(), "chromium is missing: the dashboard was not tried");
-        println!("skipped the dashboard: chromium is missing");
+        anyhow::ensure!(std::env::var_os("CI").is_none(), "chromium is missing: the dashboard and the views of MCP Apps were not tried");
+        println!("skipped the dashboard and the views of MCP Apps: chromium is missing");
         return Ok(());
     };
-    run::program(&node, &[&script("dashboard_stage.mjs"), &server, &modules, &browser], &[])
+    for name in ["dashboard_stage.mjs", "apps.mjs"] {
+        run::program(&node, &[&script(name), &server, &modules, &browser], &[])?;
+    }
+    Ok(())
 }

@@ -14,13 +14,15 @@ const PACKAGES_1: [&str; 1] = ["mcp[ws]>=1.30,<2"];
 pub(crate) const PYTHON: &str = "python";
 pub(crate) const PYTHON_1: &str = "python1";
 /// Node packages: Node 22 itself, the current and previous client SDKs, the inspector, and the conformance suite, which is
-/// pinned because `latest` is an old line of it; and what drives and checks the dashboard in a browser.
-const NODE: [&str; 7] = [
+/// pinned because `latest` is an old line of it; and what drives and checks pages in a browser.
+const NODE: [&str; 9] = [
     "node@22",
     "@modelcontextprotocol/client@2",
     "@modelcontextprotocol/sdk@1",
     "@modelcontextprotocol/inspector@latest",
     "@modelcontextprotocol/conformance@0.2.0-alpha.12",
+    "@modelcontextprotocol/ext-apps@2",
+    "esbuild@0.28",
     "playwright-core@1",
     "axe-core@4",
 ];

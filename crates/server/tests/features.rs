@@ -289,3 +289,84 @@ fn the_client_receives_the_log_it_requests() {
     let id = client.start_call("git_status", &json!({}));
     assert_eq!(client.receive()["id"], id);
 }
+
+const VIEWS: [(&str, &str); 3] = [("git_diff", "ui://git/diff"), ("git_log", "ui://git/graph"), ("git_conflicts", "ui://git/conflicts")];
+
+/// The capabilities of a host of MCP Apps.
+fn host() -> Value {
+    json!({"extensions": {"io.modelcontextprotocol/ui": {"mimeTypes": ["text/html;profile=mcp-app"]}}})
+}
+
+/// The tools without what is only for hosts.
+fn without_views(tools: &Value) -> Vec<Value> {
+    let is_for_models = |tool: &&Value| tool["_meta"]["ui"]["visibility"].is_null();
+    let mut tools: Vec<Value> = tools.as_array().into_iter().flatten().filter(is_for_models).cloned().collect();
+    tools.iter_mut().filter_map(Value::as_object_mut).for_each(|tool| drop(tool.remove("_meta")));
+    tools
+}
+
+#[test]
+fn hosts_are_offered_views_and_other_clients_see_no_difference() {
+    let fixture = Fixture::new();
+    let (mut plain, mut capable) = (older(&fixture, &json!({}), &[]), older(&fixture, &host(), &[]));
+    let list = |client: &mut Client, what: &str| client.request(&format!("{what}/list"), &json!({}))["result"][what].take();
+    let (tools, more) = (list(&mut plain, "tools"), list(&mut capable, "tools"));
+    assert_eq!(json!(without_views(&more)), tools, "the same tools with the same words");
+    for (name, uri) in VIEWS {
+        let tool = more.as_array().into_iter().flatten().find(|tool| tool["name"] == name).unwrap_or(&Value::Null);
+        assert_eq!(tool["_meta"], json!({"ui": {"resourceUri": uri}}), "{name}");
+        let view = read(&mut capable, uri);
+        assert_eq!(view["result"]["contents"][0]["mimeType"], "text/html;profile=mcp-app", "{uri}");
+        assert!(text_at(&view).starts_with("<!doctype html>") && text_at(&view).contains("script-src 'sha256-"), "{uri}");
+        assert_eq!(read(&mut plain, uri)["error"]["code"], -32002, "{uri}");
+    }
+    let apply = more.as_array().into_iter().flatten().find(|tool| tool["name"] == "git_apply").unwrap_or(&Value::Null);
+    assert_eq!(apply["_meta"], json!({"ui": {"visibility": ["app"]}}));
+    let uris = |listed: &Value| -> Vec<String> {
+        listed.as_array().into_iter().flatten().filter_map(|one| one["uri"].as_str().map(str::to_owned)).collect()
+    };
+    let (listed, mut with_views) = (uris(&list(&mut plain, "resources")), uris(&list(&mut capable, "resources")));
+    assert_eq!(with_views.split_off(listed.len()), VIEWS.map(|(_, uri)| uri));
+    assert_eq!(with_views, listed);
+    assert_eq!(read(&mut capable, "ui://git/none")["error"]["code"], -32002);
+}
+
+#[test]
+fn the_extension_is_declared_to_hosts_alone_in_each_revision() {
+    let fixture = Fixture::new();
+    let declared = |answer: &Value| answer["result"]["capabilities"]["extensions"]["io.modelcontextprotocol/ui"].clone();
+    for (capabilities, expect) in [(json!({}), Value::Null), (host(), json!({}))] {
+        let mut client = fixture.serve();
+        assert_eq!(declared(&modern(&mut client, &capabilities, "server/discover", json!({}))), expect);
+        let mut client = fixture.serve();
+        let info = json!({"name": "test", "version": "1"});
+        let params = json!({"protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": info});
+        let answer = client.request("initialize", &params);
+        assert_eq!(declared(&answer), expect);
+        assert!(expect.is_object() || answer["result"]["capabilities"]["extensions"].is_null(), "{answer}");
+    }
+}
+
+#[test]
+fn a_view_uses_no_tool_that_the_operator_excludes() {
+    let fixture = Fixture::new();
+    for variable in [("MCP_GIT_READ_ONLY", "true"), ("MCP_GIT_EXCLUDE_TOOLS", "git_apply")] {
+        let mut client = older(&fixture, &host(), &[variable]);
+        let tools = client.request("tools/list", &json!({}))["result"]["tools"].take();
+        assert!(tools.as_array().into_iter().flatten().all(|tool| tool["name"] != "git_apply"), "{variable:?}");
+    }
+}
+
+#[test]
+fn parents_of_commits_are_for_programs_that_ask() {
+    let fixture = Fixture::new();
+    fixture.write("b.txt", "b\n").commit("second");
+    let mut client = fixture.serve();
+    client.initialize();
+    let parent = fixture.text(&["rev-parse", "HEAD~1"]);
+    let listed = client.result("git_log", &json!({"parents": true}));
+    assert_eq!(listed["structuredContent"]["commits"][0]["parents"], json!([parent.trim()]), "{listed}");
+    let usual = client.result("git_log", &json!({}));
+    assert!(usual["structuredContent"]["commits"][0]["parents"].is_null());
+    assert_eq!(text_of(&listed), text_of(&usual));
+}

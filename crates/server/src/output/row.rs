@@ -90,6 +90,12 @@ impl Row {
         self
     }
 
+    /// Adds ids to the values.
+    pub(crate) fn set_ids(&mut self, name: &'static str, ids: &[ObjectId]) -> &mut Self {
+        self.values.insert(name.to_owned(), ids.iter().map(ToString::to_string).collect());
+        self
+    }
+
     /// Adds a flag to the values.
     pub(crate) fn set_flag(&mut self, name: &'static str, is_true: bool) -> &mut Self {
         self.values.insert(name.to_owned(), Value::from(is_true));

@@ -42,6 +42,10 @@ struct Args {
     graph: bool,
     #[schemars(skip)]
     format: Option<String>,
+    /// Adds the ids of the parents to `structuredContent`, for programs.
+    #[serde(default)]
+    #[schemars(skip)]
+    parents: bool,
     cursor: Option<String>,
 }
 
@@ -92,7 +96,7 @@ impl Tool for Log {
         let echo = &cx.echo;
         cx.repo.log(&query, cx.cancel, &mut |commit| {
             let whole = |_: &str| echo.other("git_show", &[("revision", json!(commit.id.to_string()))]);
-            full = !writer.row(&|row| show(&commit, row), &whole);
+            full = !writer.row(&|row| show(&commit, args.parents, row), &whole);
             if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         let mut listing = json!({"commits": writer.take_values()});
@@ -111,13 +115,16 @@ impl Tool for Log {
     }
 }
 
-fn show<'r>(commit: &Commit, row: &'r mut Row) -> &'r mut Row {
+fn show<'r>(commit: &Commit, has_parents: bool, row: &'r mut Row) -> &'r mut Row {
     let (author, email) = (row.show(Field::Name, "author", &commit.author), row.show(Field::Name, "email", &commit.email));
     let (date, subject) = (row.show(Field::Name, "date", &commit.date), row.show(Field::Subject, "subject", &commit.subject));
     // A year may have more than four digits.
     let day = commit.date.split('T').next().unwrap_or_default();
     row.field(Field::Name, "short", &commit.short).put(" ").field(Field::Name, "day", day);
     row.put(" ").part(&author).put(": ").part(&subject);
+    if has_parents {
+        row.set_ids("parents", &commit.parents);
+    }
     row.set_id("id", commit.id).set("date", &date).set("author", &author).set("email", &email).set("subject", &subject)
 }
 

@@ -3,7 +3,7 @@
 #![expect(deprecated, reason = "clients of the revisions up to 2025-11-25 have roots, and a log")]
 
 use super::{
-    call, completions, confirm,
+    apps, call, completions, confirm,
     connection::{Connection, Shared, State, implementation, is_stateless, record_unknown},
     method::{KNOWN, unknown_method, unreadable},
     observed::Observed,
@@ -172,16 +172,23 @@ impl ServerHandler for Handler {
         let observed = self.observe(&context.extensions, "initialize");
         let mut result = observed.end(self.negotiate_initialize(&request))?;
         result.instructions = Some(self.instructions(Some(&request.capabilities)));
-        context.peer.set_peer_info(request);
         // Only the newest revision has tasks, and it has no handshake.
         result.capabilities.extensions = None;
+        if apps::is_host(Some(&request.capabilities)) {
+            apps::declare(&mut result.capabilities);
+        }
+        context.peer.set_peer_info(request);
         Ok(result)
     }
 
     async fn discover(&self, context: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
         let observed = self.observe(&context.extensions, "server/discover");
         let mut info = self.get_info();
-        info.instructions = Some(self.instructions(context.client_capabilities().as_ref()));
+        let client = context.client_capabilities();
+        info.instructions = Some(self.instructions(client.as_ref()));
+        if apps::is_host(client.as_ref()) {
+            apps::declare(&mut info.capabilities);
+        }
         observed.end(Ok(DiscoverResult::from_server_info(self.supported_protocol_versions().into_owned(), info)))
     }
 
@@ -192,8 +199,12 @@ impl ServerHandler for Handler {
     ) -> Result<ListToolsResult, ErrorData> {
         let observed = self.observe(&context.extensions, "tools/list");
         observed.end(no_page(request, "tools").map(|()| {
-            let result = ListToolsResult { tools: self.definitions(), ..ListToolsResult::default() };
-            result.with_ttl_ms(TTL).with_cache_scope(CacheScope::Public)
+            let mut result = ListToolsResult { tools: self.definitions(), ..ListToolsResult::default() };
+            let is_host = apps::is_host(context.client_capabilities().as_ref());
+            if is_host {
+                apps::extend(&mut result.tools, &self.shared.services);
+            }
+            result.with_ttl_ms(TTL).with_cache_scope(if is_host { CacheScope::Private } else { CacheScope::Public })
         }))
     }
 
@@ -216,7 +227,14 @@ impl ServerHandler for Handler {
     ) -> Result<ListResourcesResult, ErrorData> {
         let observed = self.observe(&context.extensions, "resources/list");
         let cursor = request.and_then(|request| request.cursor);
-        observed.end(resources::list(&self.shared.pipeline, &self.connection(&context), cursor.as_deref()).await)
+        let mut listed = resources::list(&self.shared.pipeline, &self.connection(&context), cursor.as_deref()).await;
+        if let Ok(listed) = &mut listed
+            && cursor.is_none()
+            && apps::is_host(context.client_capabilities().as_ref())
+        {
+            listed.resources.extend(apps::listed());
+        }
+        observed.end(listed)
     }
 
     async fn list_resource_templates(
@@ -234,6 +252,10 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let observed = self.observe(&context.extensions, "resources/read");
+        let is_host = apps::is_host(context.client_capabilities().as_ref());
+        if let Some(view) = apps::read(&request.uri).filter(|_| is_host) {
+            return observed.end(Ok(view.into()));
+        }
         let connection = self.connection(&context);
         observed.end(resources::read(&self.shared.pipeline, &connection, &request.uri, context.ct).await.map(Into::into))
     }

@@ -1,5 +1,6 @@
 //! Maps tools, resources and prompts to MCP and back. The only module that depends on both.
 
+mod apps;
 mod call;
 mod completions;
 mod confirm;
