@@ -34,7 +34,6 @@ mod suspicion;
 mod symbol;
 mod telemetry;
 mod terminal;
-mod tickets;
 mod tool;
 pub mod tools;
 mod wire;

@@ -22,7 +22,7 @@ use std::{
 use support::{Outcome, root};
 
 /// The modules of `server` in layers: a module imports only from its own line and earlier ones.
-const SERVER: [&str; 26] = [
+const SERVER: [&str; 25] = [
     "config_path named percent process random suspicion symbol terminal telemetry/levels",
     "socket",
     "error",
@@ -31,7 +31,6 @@ const SERVER: [&str; 26] = [
     "arguments tool/effect tool/toolset",
     "caller circuits policy state",
     "persistence",
-    "tickets",
     "journal workspace",
     "tool",
     "tools",
@@ -61,7 +60,7 @@ const LONG: &[(&str, &str, usize, &str)] = &[
     ("crates/git/src/change/proceed.rs", "proceed", 70, "one decision over the operations and the actions"),
     ("crates/git/src/repo/settings.rs", "note_values", 65, "a line for each key"),
     ("crates/mcp/src/http/front.rs", "screen", 90, "the checks of a request, in the order in which they refuse it"),
-    ("crates/mcp/src/http/mod.rs", "serve", 94, "one loop over listeners, connections and the stop"),
+    ("crates/mcp/src/http/mod.rs", "serve", 95, "one loop over listeners, connections and the stop"),
     ("crates/mcp/src/http/socket.rs", "run", 67, "one loop over both directions of a WebSocket"),
     ("crates/server/src/app.rs", "new", 89, "the composition of all parts"),
     ("crates/server/src/cli/mod.rs", "run", 76, "an arm for each sub-command"),

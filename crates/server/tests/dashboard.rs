@@ -187,7 +187,12 @@ fn has_fields(value: &Value, schema: &Value, description: &Value, path: &str) {
         assert!(fields.contains_key(name), "{path}: no {name} in {value}");
     }
     for (name, field) in fields {
-        let schema = known.get(name).unwrap_or_else(|| panic!("{path}: {name} is not described"));
+        // Log records have fields of their own.
+        let is_open = schema["additionalProperties"].as_bool().unwrap_or_default();
+        let Some(schema) = known.get(name) else {
+            assert!(is_open, "{path}: {name} is not described");
+            continue;
+        };
         for item in field.as_array().into_iter().flatten() {
             has_fields(item, &schema["items"], description, path);
         }
@@ -213,7 +218,7 @@ fn a_call_in_flight_is_listed_and_cancelled_alone() -> Outcome {
     assert!(cancelled.status.success() && String::from_utf8(cancelled.stdout)?.contains(&id));
     let mut text = String::new();
     std::io::Read::read_to_string(&mut BufReader::new(commit), &mut text).ok();
-    assert!(text.contains("stopped by the operator"), "{text}");
+    assert!(text.contains("the operator has stopped"), "{text}");
     gate.open();
     assert_eq!(fixture.git(&["rev-parse", "HEAD"]), before);
     wait_for("the end of the call", || server.get("/calls")["total"] == 0);

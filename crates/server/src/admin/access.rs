@@ -7,8 +7,7 @@ use super::{
 };
 use crate::{
     caller::{Caller, Right},
-    server::Server,
-    tickets::VALID,
+    server::{Server, tickets::VALID},
 };
 use axum::{
     Extension, Json,

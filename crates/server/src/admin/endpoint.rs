@@ -1,7 +1,7 @@
 //! Endpoints of the admin API: each is declared once, with its description, its types and its handler. Routes and the
 //! OpenAPI description follow from the list.
 
-use super::{answers::Refusal, openapi};
+use super::answers::Refusal;
 use crate::server::Server;
 use axum::{
     Json, Router,
@@ -156,10 +156,9 @@ pub(super) fn with<A: JsonSchema>(path: &'static str, about: &'static str, route
     Endpoint { method: Method::GET, path, about, parameters: (Place::Query, fields::<Nothing>), answer: Answer::Json(schema::<A>), route }
 }
 
-/// The routes of all endpoints, and of their description.
+/// The routes of the endpoints.
 pub(super) fn router(endpoints: Vec<Endpoint>, server: Arc<Server>) -> Router {
-    let described = Router::new().route("/openapi.json", axum::routing::get(async || Json(openapi::description(&super::endpoints()))));
-    let api = endpoints.into_iter().fold(described, |api, endpoint| api.route(endpoint.path, endpoint.route));
+    let api = endpoints.into_iter().fold(Router::new(), |api, endpoint| api.route(endpoint.path, endpoint.route));
     let api = api.fallback(async || Refused(StatusCode::NOT_FOUND, format!("there is no such endpoint; {BASE}/openapi.json lists them")));
     Router::new().nest(BASE, api).with_state(server)
 }

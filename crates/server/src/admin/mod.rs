@@ -23,7 +23,7 @@ use crate::{
 };
 use access::Gate;
 use answers::{access::Access, health::Health};
-use axum::{Router, middleware, routing};
+use axum::{Json, Router, middleware, routing};
 use endpoint::{Endpoint, get, get_one, get_other, post, post_one};
 use mcp::http::Probe;
 use serde_json::{Value, json};
@@ -85,7 +85,9 @@ fn own_endpoints() -> [Endpoint; 1] {
 
 /// The endpoints.
 fn endpoints() -> Vec<Endpoint> {
+    let description = async || Json(openapi::description(&endpoints()));
     let mut all = vec![
+        endpoint::with::<Value>("/openapi.json", "This description.", routing::get(description)),
         endpoint::with::<Access>("/access", "Who asks, and what they may do.", routing::get(access::answer)),
         get("/status", "The state of the server, with its problems.", reads::status),
         get("/heartbeats", "The heartbeat task, and the sessions that it watches.", reads::heartbeats),

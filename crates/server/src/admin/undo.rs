@@ -9,8 +9,7 @@ use crate::{
     caller::{Caller, Right},
     error::Error,
     pipeline::{Call, Origin},
-    server::Server,
-    tickets::OPERATOR,
+    server::{Server, tickets::OPERATOR},
 };
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};

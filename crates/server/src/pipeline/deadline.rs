@@ -100,7 +100,7 @@ impl Services {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum StopReason {
     Cancelled,
-    /// The operator has stopped all operations.
+    /// The operator has stopped the call, alone or with all others.
     Stopped,
     TimedOut,
 }

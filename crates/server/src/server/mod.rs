@@ -3,6 +3,8 @@
 pub(crate) mod heartbeats;
 pub(crate) mod reload;
 pub(crate) mod restart;
+pub(crate) mod tickets;
+mod watching;
 
 use crate::{
     admin::answers::errors::Source,
@@ -25,12 +27,10 @@ use crate::{
     telemetry::{
         errors::Errors,
         heap::Tracker,
-        history::{self, History, Sample},
+        history::History,
         metrics::{Metrics, Stage},
-        process::Figures,
         watch::Watcher,
     },
-    tickets::Tickets,
 };
 use guard::{Resources, Supervised};
 use heartbeats::Heartbeats;
@@ -44,6 +44,7 @@ use std::{
     time::{Duration, Instant},
 };
 use store::{ErrorBucket, OperationRow};
+use tickets::Tickets;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Interval between writes of sessions and error counts to the store.
@@ -53,8 +54,6 @@ pub(crate) const PROBES: Duration = Duration::from_secs(1);
 /// Interval between checks for too many lost threads, and between requests for a successor.
 const THREADS: Duration = Duration::from_secs(1);
 const ASK_AGAIN: Duration = Duration::from_secs(30);
-/// Interval between checks of the runtime's wake-up delay and of memory use.
-const LAG: Duration = Duration::from_secs(1);
 /// How long to wait for quiet connections once another process has taken over.
 const CONNECTIONS: Duration = mcp::http::QUIET.saturating_add(Duration::from_millis(500));
 /// Interval between removals of old rows from the store, and the age of such rows.
@@ -263,77 +262,6 @@ impl Server {
         tasks.extend(self.watching());
         *self.tasks.lock() = tasks;
         self.phase.advance(Phase::Ready);
-    }
-
-    /// The tasks that watch memory, processors, the runtime and the caches.
-    fn watching(self: &Arc<Self>) -> Vec<Supervised> {
-        let settings = self.settings();
-        self.watcher.watch_the_runtime(self.stop.clone());
-        // A baseline for the first tick.
-        self.watcher.measure(settings.cpu.warn_percent);
-        let server = Arc::clone(self);
-        let memory = self.supervise("memory", settings.memory.sample_interval.into(), move || {
-            server.watcher.note_memory();
-            std::future::ready(())
-        });
-        let server = Arc::clone(self);
-        let cpu = self.supervise("cpu", settings.cpu.sample_interval.into(), move || {
-            server.watcher.measure(server.settings().cpu.warn_percent);
-            std::future::ready(())
-        });
-        let server = Arc::clone(self);
-        let history = self.supervise("history", history::INTERVAL, move || {
-            server.history.note(server.sample());
-            std::future::ready(())
-        });
-        let server = Arc::clone(self);
-        let runtime = self.supervise("runtime", LAG, move || {
-            let server = Arc::clone(&server);
-            async move {
-                server.watcher.nap(LAG).await;
-                // The check reads files, and may have to free memory.
-                let checked = tokio::task::spawn_blocking(move || {
-                    server.watcher.check_memory(server.settings().memory.limit(), || {
-                        server.caches().clear_all();
-                        guard::memory::trim();
-                    });
-                });
-                checked.await.ok();
-            }
-        });
-        let server = Arc::clone(self);
-        let unused = self.settings().cache_sweep;
-        let caches = self.supervise("caches", unused, move || {
-            let dropped = server.caches().sweep(unused);
-            tracing::debug!(dropped, "the caches were swept");
-            std::future::ready(())
-        });
-        let server = Arc::clone(self);
-        let heap = self.supervise("heap", self.settings().heap.interval.into(), move || {
-            let server = Arc::clone(&server);
-            async move {
-                let settings = server.settings().heap;
-                // Resolves function names, which takes long.
-                tokio::task::spawn_blocking(move || server.heap.tick(settings.analyze_after, settings.keep)).await.ok();
-            }
-        });
-        vec![memory, cpu, history, runtime, caches, heap]
-    }
-
-    /// Resource use and load now.
-    fn sample(&self) -> Sample {
-        let processors = self.watcher.processors();
-        let waiting: usize = self.services.admission.loads().iter().map(|load| load.waiting).sum();
-        Sample {
-            at_ms: now_ms(),
-            rss: Figures::now().map(|figures| figures.rss),
-            process_cpu_percent: processors.map(|seen| seen.process_percent),
-            cpu_percent: processors.map(|seen| seen.percent),
-            totals: self.services.latencies.totals(),
-            in_flight: self.services.calls.len(),
-            waiting: waiting + self.services.change_lock.queued().waiting,
-            sessions: self.sessions.count(),
-        }
     }
 
     fn supervise<T, F>(&self, name: &'static str, period: Duration, tick: T) -> Supervised
