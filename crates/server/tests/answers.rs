@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "tests start programs and fail loudly")]
 
+#[path = "answers/attributes.rs"]
+mod attributes;
 #[path = "answers/beyond_limits.rs"]
 mod beyond_limits;
 #[path = "answers/bisects.rs"]

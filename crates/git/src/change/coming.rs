@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     name::{RelPath, Rev},
     process::{Mode, Process, stderr::all_messages},
-    repo::Repo,
+    repo::{Repo, of_tree},
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{
@@ -44,11 +44,6 @@ pub(super) struct Coming {
 fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
     ends.chain([path.len()]).map(|end| &path[..end])
-}
-
-/// Makes a process use the attributes of `tree`.
-fn of_tree(process: Process<'_>, tree: Option<ObjectId>) -> Process<'_> {
-    tree.into_iter().fold(process, |process, tree| process.env("GIT_ATTR_SOURCE", tree.to_string()))
 }
 
 fn refuse_overwriting<'a>(paths: impl Iterator<Item = &'a [u8]>) -> Result<()> {

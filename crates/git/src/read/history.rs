@@ -4,13 +4,20 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::{Ambiguity, LITERAL, Range, RelPath, Rev},
-    read::fields::{Layout, MAX_FIELD, clipped},
-    repo::Repo,
+    read::{
+        fields::{Layout, MAX_FIELD, clipped},
+        needs::is_attributes,
+    },
+    repo::{Repo, of_tree},
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{ffi::OsStr, fs, ops::ControlFlow, os::unix::ffi::OsStrExt};
 
 const MAX_OUTPUT: usize = 16 << 20;
+/// Maximum length of a file listing.
+const MAX_LISTING: usize = 256 << 20;
+/// Selects all attributes files.
+const ATTRIBUTES: &str = ":(top,glob)**/.gitattributes";
 
 /// An entry of the reflog.
 #[derive(Clone, Debug)]
@@ -34,6 +41,8 @@ pub struct Preview {
     pub conflicts: Vec<Vec<u8>>,
     /// git's messages.
     pub messages: Vec<u8>,
+    /// The attributes of the working tree apply instead of those of the target, which differ: git is older than 2.41.
+    pub foreign_attributes: bool,
 }
 
 /// An entry of a tree.
@@ -207,7 +216,7 @@ impl Repo {
     }
 
     /// Refuses a merge that might run a merge driver configured in the repository.
-    fn check_drivers(&self, ours: ObjectId, theirs: ObjectId, cancel: &Cancel) -> Result<()> {
+    fn check_drivers(&self, ours: ObjectId, theirs: ObjectId, attributes: Option<ObjectId>, cancel: &Cancel) -> Result<()> {
         const USUAL: [&str; 6] = ["unspecified", "set", "unset", "text", "binary", "union"];
         let mut paths = Vec::new();
         for base in self.merge_bases(ours, theirs, cancel)? {
@@ -216,7 +225,8 @@ impl Repo {
                 paths.extend(listing.arg(base.to_string()).arg(side.to_string()).success(cancel, MAX_OUTPUT)?);
             }
         }
-        let listed = self.read(&["check-attr", "-z", "--stdin", "merge"]).stdin(paths).success(cancel, MAX_OUTPUT)?;
+        let asked = of_tree(self.read(&["check-attr", "-z", "--stdin", "merge"]), attributes).stdin(paths);
+        let listed = asked.success(cancel, MAX_OUTPUT)?;
         let fields: Vec<&[u8]> = listed.split(|&byte| byte == 0).collect();
         for entry in fields.chunks_exact(3) {
             let driver = entry[2].to_str_lossy();
@@ -228,7 +238,26 @@ impl Repo {
         Ok(())
     }
 
-    /// Merges in memory: references, index and files stay unchanged.
+    /// True if the attributes in the working tree differ from those of `tree`; a bare repository has none.
+    fn has_other_attributes(&self, tree: ObjectId, cancel: &Cancel) -> Result<bool> {
+        if self.location.worktree.is_none() {
+            let listing = self.read(&["ls-tree", "-r", "-z", "--name-only", "--full-tree"]).arg(tree.to_string());
+            let listed = listing.success(cancel, MAX_LISTING)?;
+            return Ok(listed.split(|&byte| byte == 0).any(is_attributes));
+        }
+        let edited = ["diff", "--name-only", "-z", "--no-ext-diff", "--ignore-submodules=all"];
+        let edited = self.read_worktree(&edited, cancel)?.arg(tree.to_string());
+        let untracked = self.read(&["ls-files", "--others", "-z"]);
+        for listing in [edited, untracked] {
+            if !listing.arg("--").arg(ATTRIBUTES).success(cancel, MAX_OUTPUT)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Merges in memory: references, index and files stay unchanged. The attributes are those of `ours`, or of the working
+    /// tree if `ours` is checked out there, as for a merge.
     ///
     /// # Errors
     ///
@@ -241,12 +270,17 @@ impl Repo {
             return Err(Error::Untrusted { path: self.top().to_owned(), program });
         }
         self.check_related(ours, theirs, cancel)?;
-        if self.settings.conditional || !drivers.is_empty() {
-            self.check_drivers(ours, theirs, cancel)?;
-        }
+        let is_here = self.location.worktree.is_some() && self.head(cancel)? == Some(ours);
+        let attributes = Some(ours).filter(|_| !is_here);
         let mut needs = self.needs(cancel);
         needs.merge(ours, theirs)?;
+        attributes.map_or(Ok(()), |tree| needs.attributes(tree))?;
         needs.check()?;
+        if self.settings.conditional || !drivers.is_empty() {
+            self.check_drivers(ours, theirs, attributes, cancel)?;
+        }
+        let is_old = self.git.version()?.number < (2, 41);
+        let foreign_attributes = !is_here && is_old && self.has_other_attributes(ours, cancel)?;
         // The merge writes its objects to a temporary directory.
         let scratch = tempfile::Builder::new().prefix("mcp-server-git-").tempdir().map_err(Error::io("creating an object directory"))?;
         let own = fs::canonicalize(scratch.path()).map_err(Error::io("opening an object directory"))?;
@@ -257,23 +291,15 @@ impl Repo {
             .inside(self.domain_with(&own)?);
         // Disable drivers for intermediate merges as well.
         let process = drivers.iter().fold(process, |process, driver| process.config(format!("merge.{driver}.driver"), "false"));
-        let process = process.args([ours.to_string(), theirs.to_string()]);
+        let process = of_tree(process, attributes).args([ours.to_string(), theirs.to_string()]);
         let (ended, output) = process.may_die().output(cancel, MAX_OUTPUT)?;
         if !matches!(ended.code, Some(0 | 1)) {
             // git merge-tree dies for histories without a common commit, and for unreadable objects.
             let is_damaged = !self.merge_bases(ours, theirs, cancel)?.is_empty();
             return Err(if is_damaged { ended.unreadable() } else { ended.failed("merge-tree") });
         }
-        let mut fields = output.split(|&byte| byte == 0);
-        let tree = fields.next().and_then(|id| ObjectId::from_hex(id).ok()).ok_or_else(|| ended.failed("merge-tree"))?;
-        let conflicts = fields.by_ref().take_while(|path| !path.is_empty()).map(<[u8]>::to_vec).collect();
-        // Each message: number of paths, the paths, its kind, its text.
-        let mut messages = Vec::new();
-        while let Some(count) = fields.next().and_then(|count| count.to_str().ok()).and_then(|count| count.parse::<usize>().ok()) {
-            let text = fields.by_ref().nth(count + 1).unwrap_or_default();
-            messages.extend_from_slice(text);
-        }
-        Ok(Preview { tree, conflicts, messages })
+        let preview = merged(&output).ok_or_else(|| ended.failed("merge-tree"))?;
+        Ok(Preview { foreign_attributes, ..preview })
     }
 
     /// The stored content of a commit or tag, or at least `limit` bytes of it.
@@ -331,6 +357,20 @@ impl Repo {
         })?;
         ended.require("ls-tree")
     }
+}
+
+/// Parses the output of `git merge-tree -z --name-only --messages`.
+fn merged(output: &[u8]) -> Option<Preview> {
+    let mut fields = output.split(|&byte| byte == 0);
+    let tree = fields.next().and_then(|id| ObjectId::from_hex(id).ok())?;
+    let conflicts = fields.by_ref().take_while(|path| !path.is_empty()).map(<[u8]>::to_vec).collect();
+    // Each message: number of paths, the paths, its kind, its text.
+    let mut messages = Vec::new();
+    while let Some(count) = fields.next().and_then(|count| count.to_str().ok()).and_then(|count| count.parse::<usize>().ok()) {
+        let text = fields.by_ref().nth(count + 1).unwrap_or_default();
+        messages.extend_from_slice(text);
+    }
+    Some(Preview { tree, conflicts, messages, foreign_attributes: false })
 }
 
 fn tree_entry(line: &[u8]) -> Option<TreeEntry> {

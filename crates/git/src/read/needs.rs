@@ -115,6 +115,11 @@ impl Repo {
     }
 }
 
+/// True if the path is that of an attributes file.
+pub(crate) fn is_attributes(path: &[u8]) -> bool {
+    path.rsplit(|&byte| byte == b'/').next() == Some(b".gitattributes".as_slice())
+}
+
 impl<'a> Needs<'a> {
     /// Adds objects that will be files at these paths.
     pub(crate) fn coming(&mut self, files: impl Iterator<Item = (ObjectId, Vec<u8>)>) {
@@ -226,6 +231,14 @@ impl<'a> Needs<'a> {
         self.listed(paths, |repo| repo.read(&["ls-tree", "-r", "-z", "--full-tree"]).arg(tree.to_string()))
     }
 
+    /// Adds the attributes files of a commit or tree. git counts a missing one as absent.
+    pub(crate) fn attributes(&mut self, tree: ObjectId) -> Result<()> {
+        self.trees(&[tree])?;
+        let listing = self.listing(&[], |repo| repo.read(&["ls-tree", "-r", "-z", "--full-tree"]).arg(tree.to_string()))?;
+        self.note_listed(&listing.unwrap_or_default(), &is_attributes);
+        Ok(())
+    }
+
     /// Adds the files of the index.
     pub(crate) fn indexed(&mut self, paths: &[RelPath]) -> Result<()> {
         self.listed(paths, |repo| repo.read(&["ls-files", "--stage", "-z"]))
@@ -316,15 +329,19 @@ impl<'a> Needs<'a> {
 
     /// Adds the objects in a file listing: one id per path.
     fn listed(&mut self, paths: &[RelPath], process: impl FnOnce(&'a Repo) -> Process<'a>) -> Result<()> {
-        let Some(listing) = self.listing(paths, process)? else { return Ok(()) };
+        let listing = self.listing(paths, process)?;
+        self.note_listed(&listing.unwrap_or_default(), &|_| true);
+        Ok(())
+    }
+
+    fn note_listed(&mut self, listing: &[u8], wanted: &dyn Fn(&[u8]) -> bool) {
         for entry in listing.split(|&byte| byte == 0) {
             let Some((meta, path)) = entry.split_once_str("\t") else { continue };
-            if !meta.starts_with(SUBMODULE) {
+            if !meta.starts_with(SUBMODULE) && wanted(path) {
                 let id = meta.split(|&byte| byte == b' ').find_map(|word| ObjectId::from_hex(word).ok());
                 self.ids.extend(id.map(|id| (id, path.to_vec())));
             }
         }
-        Ok(())
     }
 
     fn note_raw(&mut self, listing: &[u8]) {

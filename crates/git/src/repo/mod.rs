@@ -35,6 +35,7 @@ use crate::{
         shape::{FileState, Folders},
     },
 };
+use gix::ObjectId;
 use std::{
     collections::BTreeSet,
     path::Path,
@@ -237,6 +238,11 @@ impl Repo {
             None => Ok(()),
         }
     }
+}
+
+/// Makes a process use the attributes of `tree`. Versions before 2.41 ignore it.
+pub(crate) fn of_tree(process: Process<'_>, tree: Option<ObjectId>) -> Process<'_> {
+    tree.into_iter().fold(process, |process, tree| process.env("GIT_ATTR_SOURCE", tree.to_string()))
 }
 
 /// Disables filter drivers.

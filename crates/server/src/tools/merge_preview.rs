@@ -58,6 +58,12 @@ impl Tool for MergePreview {
                 writer.note(format!("{}: {command}", counted(preview.messages.len() - used, "more byte")));
             }
         }
+        if preview.foreign_attributes {
+            let into = word(Field::Ref, into.as_str(), "the call");
+            writer.note(format!(
+                "git used the attributes of the working tree, which differ from those of {into}: 2.41 or newer uses the latter"
+            ));
+        }
         let merge = cx.echo.other("git_merge", &[("source_branch", json!(source.as_str()))]);
         // git merges only into the current branch.
         let is_here = into.as_str() == "HEAD" || cx.repo.branch_name(cx.cancel)?.is_some_and(|branch| branch == short(into.as_str()));
