@@ -130,7 +130,7 @@ fn log_matches_git_in_order_and_fields() -> Outcome {
             continue;
         }
         let repo = open(&odd)?;
-        let queries: [(LogQuery, &[&str]); 6] = [
+        let queries: [(LogQuery, &[&str]); 8] = [
             (LogQuery::default(), &[]),
             (LogQuery { skip: 1, ..LogQuery::default() }, &["--skip=1"]),
             (LogQuery { rev: Some(Rev::new("HEAD~1..HEAD")?), ..LogQuery::default() }, &["HEAD~1..HEAD"]),
@@ -138,6 +138,8 @@ fn log_matches_git_in_order_and_fields() -> Outcome {
                 LogQuery { author: Some("A U".into()), grep: Some("s(e|i)".into()), ..LogQuery::default() },
                 &["-E", "--author=A U", "--grep=s(e|i)"],
             ),
+            (LogQuery { author: Some("Other Name <other@".into()), ..LogQuery::default() }, &["--author=Other Name <other@"]),
+            (LogQuery { author: Some("author@example".into()), ..LogQuery::default() }, &["--author=author@example"]),
             (LogQuery { paths: vec![RelPath::new("dir", None)?], ..LogQuery::default() }, &["--", "dir"]),
             (LogQuery { since: Some("2023-11-14T22:15:00Z".into()), ..LogQuery::default() }, &["--since=2023-11-14T22:15:00Z"]),
         ];
@@ -164,7 +166,7 @@ fn log_matches_git_in_order_and_fields() -> Outcome {
                 ControlFlow::Continue(())
             })?;
             routes.count("log", route);
-            let all = [&["log", "--format=%H|%h|%P|%an|%ae|%aI|%s"], args].concat();
+            let all = [&["log", "--format=%H|%h|%P|%aN|%aE|%aI|%s"], args].concat();
             // git versions differ in how they print the UTC offset.
             let gits = String::from_utf8_lossy(&odd.git(&all)).replace("Z|", "+00:00|");
             same(&odd, "log", ours.as_bytes(), gits.as_bytes());

@@ -40,6 +40,8 @@ mod late;
 mod locks;
 #[path = "answers/lost_content.rs"]
 mod lost_content;
+#[path = "answers/mailmaps.rs"]
+mod mailmaps;
 #[path = "answers/messages.rs"]
 mod messages;
 #[path = "answers/modules.rs"]

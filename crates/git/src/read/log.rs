@@ -30,7 +30,7 @@ pub struct LogQuery {
     pub rev: Option<Rev>,
     /// Only commits that change one of these paths.
     pub paths: Vec<RelPath>,
-    /// Only commits whose author matches this regular expression.
+    /// Only commits whose author, as in [`Commit`], matches this regular expression.
     pub author: Option<String>,
     /// Only commits whose message matches this regular expression.
     pub grep: Option<String>,
@@ -53,7 +53,7 @@ pub struct Commit {
     pub short: String,
     /// The ids of the parents.
     pub parents: Vec<ObjectId>,
-    /// The author's name as recorded, up to [`MAX_FIELD`] bytes.
+    /// The author's name as the mailmap maps it, up to [`MAX_FIELD`] bytes.
     pub author: Vec<u8>,
     /// The author's address, likewise.
     pub email: Vec<u8>,
@@ -81,7 +81,8 @@ impl Repo {
                 given += 1;
                 each(commit)
             };
-            let walk = |engine: &gix::Repository| is_whole(engine).then(|| self.walk(engine, *id, query, cancel, &mut count));
+            let is_plain = |engine: &gix::Repository| is_whole(engine) && !self.has_mailmap(engine);
+            let walk = |engine: &gix::Repository| is_plain(engine).then(|| self.walk(engine, *id, query, cancel, &mut count));
             match self.with_engine(Mode::Read, walk)?.flatten() {
                 Some(Err(Error::Engine(why))) => {
                     tracing::debug!(read = "log", why, "left to git");
@@ -95,9 +96,26 @@ impl Repo {
                 None => {}
             }
         }
-        tracing::debug!(read = "log", why = "a range, filters, or history that is not whole", "left to git");
+        tracing::debug!(read = "log", why = "a range, filters, a mailmap, or history that is not whole", "left to git");
         self.log_with_git(&tips, query, cancel, each)?;
         Ok(Route::Cli)
+    }
+
+    /// Whether a mailmap may map the names of authors.
+    ///
+    /// # Errors
+    ///
+    /// As for any read.
+    pub fn maps_authors(&self) -> Result<bool> {
+        Ok(self.with_engine(Mode::Read, |engine| self.has_mailmap(engine))?.unwrap_or(true))
+    }
+
+    /// The same, with the engine. A bare repository has the mailmap of its `HEAD`.
+    pub(crate) fn has_mailmap(&self, engine: &gix::Repository) -> bool {
+        let is_committed = || engine.head_tree().map_or(true, |tree| tree.find_entry(".mailmap").is_some());
+        let worktree = self.location.worktree.as_ref();
+        let is_there = worktree.map_or_else(is_committed, |top| top.join(".mailmap").symlink_metadata().is_ok());
+        is_there || self.settings.names_mailmap || self.settings.conditional
     }
 
     /// The commits that a revision or range starts from, resolved.
@@ -178,7 +196,7 @@ impl Repo {
 }
 
 /// The format of a record: see [`parse_record`].
-const FORMAT: &str = "%H%n%h%n%P%n%an%n%ae%n%aI%n%s";
+const FORMAT: &str = "%H%n%h%n%P%n%aN%n%aE%n%aI%n%s";
 /// Line numbers in a record.
 const PARENTS: usize = 2;
 const SUBJECT: usize = 6;

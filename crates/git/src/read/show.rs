@@ -48,6 +48,8 @@ impl Repo {
             "--no-color",
             "--no-show-signature",
             "--no-decorate",
+            // As every other read, whatever `log.mailmap` is.
+            "--mailmap",
             "--submodule=short",
         ]);
         if let Some(context) = query.context {
@@ -95,9 +97,8 @@ impl Repo {
 
     fn has_notes_or_mailmap(&self, engine: &gix::Repository) -> bool {
         let notes = engine.try_find_reference("refs/notes/commits").is_ok_and(|found| found.is_none());
-        let mailmap = self.location.worktree.as_ref().is_none_or(|top| top.join(".mailmap").symlink_metadata().is_ok());
         let shallow = self.location.common_dir.join("shallow").exists();
-        !notes || mailmap || shallow
+        !notes || shallow || self.has_mailmap(engine)
     }
 
     /// Passes the bytes of the blob `id` to `each` until it breaks. Large blobs use a git process, which can be killed.

@@ -133,7 +133,9 @@ pub(crate) struct Settings {
     pub(crate) local_origins: Vec<PathBuf>,
     /// The repository's own configuration names a `blame.ignoreRevsFile`.
     pub(crate) local_ignore_revs: bool,
-    /// The repository's own configuration names a mailmap.
+    /// The configuration names a mailmap.
+    pub(crate) names_mailmap: bool,
+    /// The repository's own configuration names one.
     pub(crate) local_mailmap: bool,
     /// `core.worktree`, as written.
     pub(crate) worktree: Option<PathBuf>,
@@ -332,9 +334,10 @@ impl Settings {
             }
             ("gc", None) if local && keys.iter().any(|key| key == "recentobjectshook") => self.local_gc_hook = true,
             ("blame", None) if local && keys.iter().any(|key| key == "ignorerevsfile") => self.local_ignore_revs = true,
-            ("mailmap", None) if local => {
+            ("mailmap", None) => {
                 self.plain_log = false;
-                self.local_mailmap = true;
+                self.names_mailmap = true;
+                self.local_mailmap |= local;
             }
             ("extensions", None) => {
                 self.foreign_format |= keys.iter().any(|key| !KNOWN_EXTENSIONS.contains(&key.as_str()));
@@ -342,7 +345,7 @@ impl Settings {
             }
             ("index" | "feature" | "add" | "attr" | "hook" | "fsmonitor", _) => self.plain_index = false,
             ("diff", None) => self.plain_diff &= keys.iter().all(|key| HARMLESS_DIFF.contains(&key.as_str())),
-            ("log" | "format" | "mailmap" | "notes" | "i18n" | "pretty", None) => self.plain_log = false,
+            ("log" | "format" | "notes" | "i18n" | "pretty", None) => self.plain_log = false,
             ("core", None) => {
                 self.comment_sign |= keys.iter().any(|key| matches!(key.as_str(), "commentchar" | "commentstring"));
                 self.plain_log &= keys.iter().all(|key| key != "notesref");

@@ -107,6 +107,9 @@ impl Tool for Log {
             writer.note(format!("{shown} of up to {total} commits shown. Next: {}", cx.echo.again(&[("cursor", json!(next))])));
         } else if shown == 0 {
             writer.say("no commits match");
+            if query.author.is_some() && cx.repo.maps_authors()? {
+                writer.note("authors are searched as they are listed, which is as the mailmap maps them");
+            }
         }
         if !full && shown < query.max_count && cx.repo.is_cut_off(query.rev.as_ref().unwrap_or(&head), cx.cancel)? {
             cx.note_shallow(&mut writer, "earlier commits are missing");
