@@ -78,6 +78,8 @@ mod set_up;
 mod shallow;
 #[path = "answers/signatures.rs"]
 mod signatures;
+#[path = "answers/sparse.rs"]
+mod sparse;
 #[path = "answers/stopped.rs"]
 mod stopped;
 #[path = "answers/submodules.rs"]

@@ -96,11 +96,26 @@ impl Repo {
             HunkAction::Unstage => &["--cached", "--reverse"],
             HunkAction::Discard => &["--reverse"],
         });
-        let (ended, _) = self.locked(cancel, || self.change(&args).arg("-").stdin(patch.clone()))?;
+        let apply = || self.locked(cancel, || self.change(&args).arg("-").stdin(patch.clone()));
+        let (ended, _) = if action == HunkAction::Discard {
+            apply()?
+        } else {
+            let mut paths: Vec<RelPath> = hunks.iter().map(|hunk| hunk.path.clone()).collect();
+            paths.dedup();
+            self.keeping_marks(&paths, cancel, apply)?
+        };
         if ended.code != Some(0) {
             return Err(Error::PatchDoesNotApply(ended.stderr.trim().to_owned()));
         }
         Ok(())
+    }
+
+    /// Makes a change of only the index with `git apply`, which drops the skip-worktree marks of these paths.
+    fn keeping_marks<T>(&self, paths: &[RelPath], cancel: &Cancel, change: impl FnOnce() -> Result<T>) -> Result<T> {
+        let before = self.marks(paths, cancel)?;
+        let changed = change()?;
+        self.mark_again(paths, &before, cancel)?;
+        Ok(changed)
     }
 
     /// Refuses if the filter of a file to be patched fails on its index version: git would leave the file empty.
@@ -162,7 +177,9 @@ impl Repo {
                 args.push(option);
             }
         }
-        let (ended, _) = self.locked(cancel, || self.change(&args).arg("-").stdin(patch.to_vec()))?;
+        let apply = || self.locked(cancel, || self.change(&args).arg("-").stdin(patch.to_vec()));
+        let in_index_only = request.cached && !request.check;
+        let (ended, _) = if in_index_only { self.keeping_marks(&paths, cancel, apply)? } else { apply()? };
         if ended.code == Some(0) {
             return Ok(paths);
         }

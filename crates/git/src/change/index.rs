@@ -1,6 +1,6 @@
 //! The index: add, reset, restore.
 
-use super::{MAX_OUTPUT, coming::RAW, nul_separated};
+use super::{MAX_OUTPUT, coming::RAW, nul_separated, sparse::LISTING};
 use crate::{
     cancel::Cancel,
     error::{Error, FailedHook, Result},
@@ -8,6 +8,7 @@ use crate::{
     process::Mode,
     repo::{Repo, route::Route},
 };
+use gix::ObjectId;
 
 /// What a reset changes besides the branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +92,25 @@ impl Repo {
         Ok(())
     }
 
+    /// Fails if a path is neither in the index nor in `tree`, or `HEAD`.
+    fn check_in_index_or(&self, tree: Option<ObjectId>, paths: &[RelPath], cancel: &Cancel) -> Result<()> {
+        let tree = tree.or(self.head(cancel)?);
+        for path in paths.iter().filter(|path| !path.as_bytes().is_empty()) {
+            let staged = self.read(&["ls-files", "-z", "--"]).arg(path.literal()).success(cancel, LISTING)?;
+            let listed = match tree {
+                Some(tree) if staged.is_empty() => {
+                    let listing = self.read(&["ls-tree", "-z", "--name-only", "--full-tree"]).arg(tree.to_string());
+                    listing.arg("--").arg(path.literal()).success(cancel, MAX_OUTPUT)?
+                }
+                _ => staged,
+            };
+            if listed.is_empty() {
+                return Err(Error::NoSuchPath { path: path.to_string(), place: "the index".to_owned() });
+            }
+        }
+        Ok(())
+    }
+
     /// Unstages `paths`, or everything; or moves the branch to `target`. Returns the output of git and filters.
     ///
     /// # Errors
@@ -146,6 +166,12 @@ impl Repo {
             } else {
                 unstage().map(|said| (None, said))
             };
+        }
+        if restore.staged && !restore.worktree && self.may_be_marked(&restore.paths, cancel)? {
+            // git restore drops marks, so that files outside of a sparse working tree count as deleted, and skips new ones.
+            self.check_in_index_or(source, &restore.paths, cancel)?;
+            let said = self.reset(ResetMode::Mixed, restore.source.as_ref(), &restore.paths, cancel)?;
+            return Ok((None, said));
         }
         if restore.worktree {
             let head = if restore.staged { self.head(cancel)? } else { None };
