@@ -78,6 +78,8 @@ mod set_up;
 mod shallow;
 #[path = "answers/signatures.rs"]
 mod signatures;
+#[path = "answers/skipped.rs"]
+mod skipped;
 #[path = "answers/sparse.rs"]
 mod sparse;
 #[path = "answers/stopped.rs"]

@@ -28,14 +28,14 @@ pub(super) fn message(text: Option<String>) -> Result<Option<String>, Error> {
 
 /// Runs an operation that moves the branch and changes files, and reports the resulting state.
 pub(super) fn moving(cx: &Context<'_>, done: &str, work: impl FnOnce() -> git::Result<String>) -> Result<Reply, Error> {
-    moving_from(cx, done, &|| None, work)
+    moving_from(cx, done, &Vec::new, work)
 }
 
-/// As [`moving`], with an optional extra line.
+/// As [`moving`], with extra lines.
 pub(super) fn moving_from(
     cx: &Context<'_>,
     done: &str,
-    more: &dyn Fn() -> Option<String>,
+    more: &dyn Fn() -> Vec<String>,
     work: impl FnOnce() -> git::Result<String>,
 ) -> Result<Reply, Error> {
     let before = cx.repo.head(cx.cancel)?;
@@ -75,8 +75,8 @@ pub(super) fn moving_from(
         }
     }
     hooks::quote_output(&output, &mut writer);
-    if let Some(more) = more() {
-        writer.say(&more);
+    for line in more() {
+        writer.say(&line);
     }
     if let Some(after) = after {
         let is_merge = cx.repo.resolve_commit(&Rev::new(format!("{after}^2"))?, cx.cancel).is_ok();

@@ -118,7 +118,7 @@ fn summarize(cx: &Context<'_>, made: &Committed, writer: &mut Writer) -> Result<
 }
 
 /// The recorded subject, which a hook may have changed.
-fn subject(cx: &Context<'_>, id: &git::ObjectId) -> Result<String, Error> {
+pub(super) fn subject(cx: &Context<'_>, id: &git::ObjectId) -> Result<String, Error> {
     let query = LogQuery { rev: Some(Rev::new(id.to_string())?), max_count: 1, ..LogQuery::default() };
     let mut subject = String::new();
     cx.repo.log(&query, cx.cancel, &mut |commit| {

@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Kind},
     output::{Field, Reply, Row, Writer, counted, counted_are, word},
     tool::{Context, Effect, Entry, Scope, Tool, Toolset},
-    tools::{change, misdirected::explained},
+    tools::{change, misdirected::explained, rebase},
 };
 use git::{BranchName, FetchRequest, Fetched, MergeRequest, Place, PullRebase, RebaseRequest, RemoteName, Update};
 use schemars::JsonSchema;
@@ -121,16 +121,16 @@ impl Tool for Pull {
                 .hint("Repeat the call with `how`: \"rebase\" or \"merge\". The remote's commits are fetched; nothing else has changed."));
             }
         }
-        let rebase = args.how == How::Rebase && cx.repo.head(cx.cancel)?.is_some();
-        let configured = if rebase { configured } else { PullRebase::Off };
+        let rebases = args.how == How::Rebase && cx.repo.head(cx.cancel)?.is_some();
+        let configured = if rebases { configured } else { PullRebase::Off };
         let from =
             format!("from {} of {}", word(Field::Ref, rev.as_str(), "git_branch"), remote_word(&fetched.place)) + how_rebased(configured);
-        change::moving_from(cx, "pulled", &|| Some(from.clone()), || {
-            if rebase {
-                let keep_merges = configured == PullRebase::Merges;
-                let request = RebaseRequest { upstream: rev.clone(), onto: None, plan: Vec::new(), keep_merges };
-                return cx.repo.rebase(&request, cx.cancel);
-            }
+        if rebases {
+            let keep_merges = configured == PullRebase::Merges;
+            let request = RebaseRequest { upstream: rev, onto: None, plan: Vec::new(), keep_merges };
+            return rebase::rebase(cx, "pulled", &request, Some(&from));
+        }
+        change::moving_from(cx, "pulled", &|| vec![from.clone()], || {
             // If only one side has commits, the configuration decides.
             let fast_forward = cx.repo.fast_forward_of_pulls(args.how != How::Ff, cx.cancel)?;
             let request = MergeRequest { rev: rev.clone(), fast_forward, squash: false, message: None, strategy_option: None };

@@ -62,10 +62,11 @@ impl Tool for Merge {
             cx.keeps_all()?;
         }
         let is_given = request.message.is_some();
-        let unused = || {
+        let unused = || -> Vec<String> {
             let second = Rev::new("HEAD^2").and_then(|rev| cx.repo.resolve_commit(&rev, cx.cancel));
             let is_unused = is_given && matches!(second, Err(git::Error::UnknownRevision(_)));
-            is_unused.then(|| "there is no merge commit, so the message is not recorded; `strategy`: \"no-ff\" creates one".to_owned())
+            let said = "there is no merge commit, so the message is not recorded; `strategy`: \"no-ff\" creates one";
+            is_unused.then(|| said.to_owned()).into_iter().collect()
         };
         let merged = change::moving_from(cx, "merged", &unused, || cx.repo.merge(&request, cx.cancel));
         if request.fast_forward != FastForward::Configured {

@@ -41,7 +41,10 @@ impl Tool for Continue {
         check(cx, args.operation.as_deref())?;
         let way = if args.skip { SequencerAction::Skip } else { SequencerAction::Continue };
         let nested = cx.repo.in_progress().zip(cx.repo.outer_operation());
-        let acted_on = || nested.map(|(inner, outer)| format!("this was the {inner}, which was started inside the {outer}"));
+        let acted_on = || -> Vec<String> {
+            let said = nested.map(|(inner, outer)| format!("this was the {inner}, which was started inside the {outer}"));
+            said.into_iter().collect()
+        };
         change::moving_from(cx, "finished", &acted_on, || cx.repo.proceed(way, cx.confirmed, cx.cancel).map(|_| String::new()))
     }
 }
