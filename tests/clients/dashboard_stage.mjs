@@ -1,5 +1,6 @@
 // Starts a server with something in every panel of the dashboard, and runs the script of the page against it.
-// Arguments: the server's program, the folder of node_modules, the browser's program.
+// Arguments: the server's program, the folder of node_modules, the browser's program. With BENCH, 1,000 sessions make 1,000
+// calls a second, and the page must stay small and answer fast.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -43,6 +44,34 @@ async function client(address, bearer) {
   return (name, args) => send("tools/call", { name, arguments: args });
 }
 
+/** Opens sessions that make `rate` calls a second, until the returned function is called; it returns the real rate. */
+async function load(address, bearer, sessions, rate) {
+  const calls = [];
+  while (calls.length < sessions) {
+    calls.push(...(await Promise.all(Array.from({ length: 50 }, () => client(address, bearer)))));
+  }
+  let made = 0;
+  let isOver = false;
+  const began = performance.now();
+  const worker = async (at) => {
+    for (let next = at; !isOver; next = (next + 16) % calls.length) {
+      const early = made / rate - (performance.now() - began) / 1000;
+      if (early > 0) {
+        await new Promise((resolve) => setTimeout(resolve, early * 1000));
+      }
+      made += 1;
+      // The page's actions close sessions.
+      await calls[next]("git_status", {}).catch(() => {});
+    }
+  };
+  const workers = Array.from({ length: 16 }, (_, at) => worker(at));
+  return async () => {
+    isOver = true;
+    await Promise.all(workers);
+    return Math.round((made / (performance.now() - began)) * 1000);
+  };
+}
+
 /** A port where nothing listens. */
 async function closedPort() {
   const listener = createServer().listen(0, "127.0.0.1");
@@ -59,6 +88,7 @@ await stage(async ({ folder, repo, args, env }) => {
   const variables = {
     MCP_DEBUG_BREAKPOINT: "git_blame",
     MCP_GIT_ADMIN_SOCKET: join(folder, "admin"),
+    MCP_GIT_MAX_CONCURRENT_SESSIONS: "2000",
   };
   const options = { env: { ...env, ...variables }, stdio: ["ignore", "pipe", "inherit"] };
   const child = spawn(server, [...args, "--config", config, "serve", "--port", "0", "--supervised"], options);
@@ -83,12 +113,17 @@ await stage(async ({ folder, repo, args, env }) => {
     const held = [1, 2, 3].map(() => other("git_blame", { path: "a.txt" }));
     const endless = [1, 2].map(() => other("git_fetch", { remote: "silent" }));
     running.push(...held, ...endless);
+    const end = process.env.BENCH ? await load(address, all.text, 1000, 1000) : null;
     const shown = execFileSync(server, [...args, "--config", config, "dashboard"], { ...options, encoding: "utf8" });
     const page = spawn(process.execPath, [SCRIPT, shown.split("\n")[0], modules], {
       env: { ...process.env, CHROMIUM: browser, READER: reader.text },
       stdio: "inherit",
     });
-    assert.deepEqual(await once(page, "exit"), [0, null], "the page's script failed");
+    const exit = await once(page, "exit");
+    if (end) {
+      console.log(`load: ${await end()} calls/s from 1,000 sessions`);
+    }
+    assert.deepEqual(exit, [0, null], "the page's script failed");
   } finally {
     child.kill("SIGTERM");
     await Promise.allSettled([ended, ...running]);
