@@ -104,15 +104,18 @@ fn link(root: &Path, program: &str) -> Result<()> {
     let own = bin().join(program);
     fs::remove_file(&own).ok();
     let lacks = run::command("ldd").arg(&found).output().is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("not found"));
-    if !lacks {
+    // A browser needs fonts besides libraries.
+    let is_browser = found.starts_with(root.join("usr/lib/chromium"));
+    if !lacks && !is_browser {
         return Ok(symlink(&found, &own)?);
     }
-    let libraries = fs::read_dir(root.join("usr/lib"))?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.to_string_lossy().ends_with("-linux-gnu"));
-    // systemd has a folder of its own for a library that only its programs use.
-    let libraries: Vec<String> = libraries.flat_map(|path| [path.join("systemd"), path]).map(|path| path.display().to_string()).collect();
-    fs::write(&own, format!("#!/bin/sh\nexport LD_LIBRARY_PATH='{}'\nexec '{}' \"$@\"\n", libraries.join(":"), found.display()))?;
+    let within = |place: &str| fs::read_dir(root.join(place)).into_iter().flatten().flatten().map(|entry| entry.path());
+    let libraries = ["usr/lib", "lib"].into_iter().flat_map(within).filter(|path| path.to_string_lossy().ends_with("-linux-gnu"));
+    // Some packages have a folder of their own for a library that only their programs use.
+    let libraries = libraries.flat_map(|path| [path.join("systemd"), path.join("pulseaudio"), path]);
+    let libraries: Vec<String> = libraries.map(|path| path.display().to_string()).collect();
+    let (libraries, root, found) = (libraries.join(":"), root.display(), found.display());
+    let fonts = format!("[ -e /etc/fonts ] || export FONTCONFIG_PATH='{root}/etc/fonts' XDG_DATA_HOME='{root}/usr/share'");
+    fs::write(&own, format!("#!/bin/sh\nexport LD_LIBRARY_PATH='{libraries}'\n{fonts}\nexec '{found}' \"$@\"\n"))?;
     Ok(fs::set_permissions(&own, fs::Permissions::from_mode(0o755))?)
 }

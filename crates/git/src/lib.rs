@@ -21,8 +21,8 @@ pub use cancel::{Cancel, OnStop};
 pub use change::{
     Action, AddedWorktree, ApplyRequest, Change, Checkout, CleanRequest, CommitRequest, Committed, Conflict, FastForward, Former, Hunk,
     HunkAction, Idle, IdleHooks, Leftovers, Look, MaintenanceTask, MergeRequest, Note, PickRequest, Proceeded, Raw, RawFile, RawFiles,
-    Reach, RebaseRequest, RebaseStart, ResetMode, Restore, Search, SequencerAction, Setting, Side, Sparse, Stash, StashPush, Step, StrategyOption,
-    Submodule, Tag, Terms, Updated, Verdict, Verified, WRITABLE, Worktree, WorktreeAdd,
+    Reach, RebaseRequest, RebaseStart, ResetMode, Restore, Search, SequencerAction, Setting, Side, Sparse, Stash, StashPush, Step,
+    StrategyOption, Submodule, Tag, Terms, Updated, Verdict, Verified, WRITABLE, Worktree, WorktreeAdd,
 };
 pub use error::{Child, Error, FailedHook, Halt, Holder, InSubmodule, LockFile, Misdirected, Obstacle, Result, Signer, Unpushed};
 pub use gix::{ObjectId, url::Scheme};
