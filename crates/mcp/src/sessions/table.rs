@@ -26,6 +26,9 @@ const HANDSHAKE: Duration = Duration::from_mins(1);
 /// Minimum capacity of a session table.
 const ROOM: usize = 64;
 
+/// How much later than here the keeper may have recorded the same activity: both compute its time from the clock.
+const SLACK: Duration = Duration::from_secs(1);
+
 /// Whether the keeper forgets a session that ends here.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Forget {
@@ -208,7 +211,7 @@ impl Sessions {
         // A session that was never opened here is left to its own server.
         let is_own = session.opened.load(Ordering::Relaxed) || forget == Forget::Always;
         if let Some(keeper) = self.keeper.as_ref().filter(|_| session.kind == Kind::Http && is_own) {
-            let last = SystemTime::now().checked_sub(session.idle());
+            let last = SystemTime::now().checked_sub(session.idle()).map(|last| last + SLACK);
             let forgotten = keeper.forget(id, last.filter(|_| forget == Forget::UnlessActive));
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                 runtime.spawn(forgotten);
@@ -267,8 +270,13 @@ impl Sessions {
     /// Closes sessions idle for at least this long with nothing in flight.
     #[doc(alias = "cleanup_idle_sessions")]
     pub fn reap_idle(&self, idle: Duration) -> Vec<String> {
+        self.close_idle(idle, Ending::Idle)
+    }
+
+    /// As [`Sessions::reap_idle`], for another reason.
+    pub fn close_idle(&self, idle: Duration, why: Ending) -> Vec<String> {
         let limit = |session: &Session| if session.opened.load(Ordering::Relaxed) { idle } else { idle.min(HANDSHAKE) };
-        let closed = self.end_all(|session| session.is_silent(limit(session)), Ending::Idle, Forget::UnlessActive);
+        let closed = self.end_all(|session| session.is_silent(limit(session)), why, Forget::UnlessActive);
         self.lock().shrink_to(ROOM);
         closed
     }
@@ -276,8 +284,13 @@ impl Sessions {
     /// Closes the `count` longest idle sessions with nothing in flight.
     #[doc(alias = "cleanup_oldest_sessions")]
     pub fn evict_longest_idle(&self, count: usize) -> Vec<String> {
+        self.close_longest_idle(count, Ending::Evicted)
+    }
+
+    /// As [`Sessions::evict_longest_idle`], for another reason.
+    pub fn close_longest_idle(&self, count: usize, why: Ending) -> Vec<String> {
         let victims = longest_idle(&self.lock(), count);
-        self.end_all(|session| victims.contains(&session.id), Ending::Evicted, Forget::UnlessActive)
+        self.end_all(|session| victims.contains(&session.id), why, Forget::UnlessActive)
     }
 
     /// Closes all sessions except stdio.
