@@ -393,12 +393,14 @@ impl Records {
 fn parse_record(record: &[u8]) -> Option<Record> {
     let mut fields = record.splitn(9, |&byte| byte == b'\n');
     let mut next = || fields.next();
+    // Of an author line that it cannot read, git 2.47 shows these placeholders themselves, and nothing for `%an` and `%ae`.
+    let mapped = |field: &[u8], placeholder: &[u8]| if field == placeholder { Vec::new() } else { field.to_vec() };
     let commit = Commit {
         id: ObjectId::from_hex(next()?).ok()?,
         short: next()?.to_str().ok()?.to_owned(),
         parents: next()?.split(|&byte| byte == b' ').filter_map(|id| ObjectId::from_hex(id).ok()).collect(),
-        author: next()?.to_vec(),
-        email: next()?.to_vec(),
+        author: mapped(next()?, b"%aN"),
+        email: mapped(next()?, b"%aE"),
         date: numeric_zone(next()?.to_str_lossy().into_owned()),
         subject: next()?.to_vec(),
     };
