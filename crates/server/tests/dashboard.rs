@@ -218,7 +218,7 @@ fn a_call_in_flight_is_listed_and_cancelled_alone() -> Outcome {
     assert!(cancelled.status.success() && String::from_utf8(cancelled.stdout)?.contains(&id));
     let mut text = String::new();
     std::io::Read::read_to_string(&mut BufReader::new(commit), &mut text).ok();
-    assert!(text.contains("the operator has stopped"), "{text}");
+    assert!(text.contains("the operator has cancelled the call"), "{text}");
     gate.open();
     assert_eq!(fixture.git(&["rev-parse", "HEAD"]), before);
     wait_for("the end of the call", || server.get("/calls")["total"] == 0);

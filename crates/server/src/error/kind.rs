@@ -33,7 +33,7 @@ pub enum Kind {
     TimedOut,
     /// The caller cancelled the call.
     Cancelled,
-    /// The operator has stopped the call, alone or with all others.
+    /// The operator has stopped all operations.
     Stopped,
     /// A bug in the server, or a failure of the machine.
     Internal,

@@ -82,10 +82,16 @@ impl Error {
         Self::new(Kind::Unavailable, "the server is draining and accepts no new calls").hint("Try again later.")
     }
 
-    /// The operator has stopped the call, alone or with all others.
+    /// The operator has cancelled this call alone.
+    pub(crate) fn cancelled_by_operator() -> Self {
+        let hint = "Do not repeat it before the user agrees. For a change, check git_status first.";
+        Self::new(Kind::Cancelled, "the operator has cancelled the call").hint(hint)
+    }
+
+    /// The operator has stopped all operations, as in an emergency.
     pub(crate) fn stopped() -> Self {
         let hint = "Repeat the call. For a change, check git_status first.";
-        Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Kind::Stopped, "the operator has stopped the call") }.hint(hint)
+        Self { retry_after: Some(Duration::from_secs(1)), ..Self::new(Kind::Stopped, "the operator has stopped all operations") }.hint(hint)
     }
 
     /// Sets the hint.

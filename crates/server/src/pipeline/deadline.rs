@@ -100,7 +100,7 @@ impl Services {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum StopReason {
     Cancelled,
-    /// The operator has stopped the call, alone or with all others.
+    /// The operator has stopped this call, or all.
     Stopped,
     TimedOut,
 }

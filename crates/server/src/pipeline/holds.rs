@@ -74,24 +74,24 @@ impl Holds {
     ///
     /// # Errors
     ///
-    /// [`Error::stopped`] if the call is aborted.
+    /// [`Error::cancelled_by_operator`] if the call is aborted; [`Error::stopped`] if all are.
     pub(super) async fn pass(&self, call: &mut Call, present: &CancellationToken, stop: &CancellationToken) -> Result<(), Error> {
         let Some((number, go)) = self.enter(call) else { return Ok(()) };
         let _leave = Leaving(self, number);
         tracing::warn!(tool = call.tool.name, hold = id(number), "call held at a breakpoint: `mcp-server-git debug resume` releases it");
-        let release = tokio::select! {
-            release = go => release.unwrap_or(How::Resume),
+        let ended = tokio::select! {
+            release = go => if release == Ok(How::Abort) { Err(Error::cancelled_by_operator()) } else { Ok(()) },
             () = tokio::time::sleep(self.limit) => {
                 tracing::warn!(tool = call.tool.name, hold = id(number), "hold expired: the call continues");
-                How::Resume
+                Ok(())
             }
-            () = present.cancelled() => How::Abort,
-            () = stop.cancelled() => How::Abort,
+            () = present.cancelled() => Err(Error::stopped()),
+            () = stop.cancelled() => Err(Error::stopped()),
             // The next stage reports the cancellation.
-            () = call.cancelled.cancelled() => How::Resume,
+            () = call.cancelled.cancelled() => Ok(()),
         };
         call.received = Instant::now();
-        if release == How::Abort { Err(Error::stopped()) } else { Ok(()) }
+        ended
     }
 
     fn enter(&self, call: &Call) -> Option<(u64, oneshot::Receiver<How>)> {

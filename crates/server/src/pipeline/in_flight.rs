@@ -31,6 +31,8 @@ pub(crate) struct Tracked {
     since: Instant,
     /// Fires when the operator stops this call, or all.
     pub(super) stop: CancellationToken,
+    /// Fires when the operator stops all calls.
+    all: CancellationToken,
     /// Set once the call has passed the breakpoint.
     timings: OnceLock<Arc<Timings>>,
 }
@@ -46,6 +48,7 @@ impl InFlight {
             request: origin.request.clone(),
             since: Instant::now(),
             stop: present.child_token(),
+            all: present.clone(),
             timings: OnceLock::new(),
         });
         self.calls.lock().insert(tracked.number, Arc::clone(&tracked));
@@ -78,6 +81,11 @@ impl Tracked {
     /// Whether it was stopped, and is not yet answered.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    /// Whether the operator stopped it alone.
+    pub(super) fn is_stopped_alone(&self) -> bool {
+        self.stop.is_cancelled() && !self.all.is_cancelled()
     }
 
     /// Whether it is held at the breakpoint.

@@ -32,6 +32,12 @@ impl<S: Layer<Attempt>> Layer<Passed> for Observe<S> {
             Err(error) => Err(error),
         };
         if let Err(error) = &mut result
+            && error.kind == Kind::Stopped
+            && tracked.is_stopped_alone()
+        {
+            *error = Error::cancelled_by_operator();
+        }
+        if let Err(error) = &mut result
             && error.kind == Kind::Foreign
             && services.is_breach(&principal, origin.session.as_deref(), "handles of other principals were used").await
         {

@@ -264,6 +264,26 @@ pub(crate) const ROWS: &[Row] = &[
         assert!(text_of(&tool(&server, "git_status", json!({}))).contains("a.txt"));
         assert_ne!(commit()["isError"], true);
     }),
+    followed("error/mod.rs", "Do not repeat it before the user agrees. For a change, check git_status first.", |it| {
+        let fixture = Fixture::new();
+        let server = Administered::start(&fixture, &[], &[]);
+        let began = fixture.home.path().join("began");
+        hook(&fixture, "pre-commit", &format!("touch '{}'; sleep 1000", began.display()));
+        stage(&fixture, "edited\n");
+        let commit = || tool(&server, "git_commit", json!({"message": "m"}));
+        std::thread::scope(|scope| {
+            let running = scope.spawn(commit);
+            wait_for("the hook", || began.exists());
+            let id = server.get("/calls")["calls"][0]["id"].as_str().expect("a call").to_owned();
+            assert!(operate(&server, &["calls", "cancel", &id]).status.success());
+            let cancelled = running.join().expect("an answer");
+            assert_eq!(cancelled["structuredContent"]["recoverable"], false, "{cancelled}");
+            it.read(&text_of(&cancelled));
+        });
+        accept(&fixture, "pre-commit");
+        assert!(text_of(&tool(&server, "git_status", json!({}))).contains("a.txt"));
+        assert_ne!(commit()["isError"], true);
+    }),
     followed("error/mod.rs", "Try again later. Ask the operator to check", |it| {
         let (fixture, pipe, git) = hanging();
         let variables = [("MCP_GIT_READ_TIMEOUT", "1"), ("MCP_GIT_CHANGE_TIMEOUT", "1"), ("MCP_GIT_MAX_CONCURRENT", "40")];
