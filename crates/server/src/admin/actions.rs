@@ -52,8 +52,8 @@ pub(super) async fn close_session(server: Arc<Server>, wanted: Id) -> Result<Clo
 
 pub(super) async fn reap_sessions(server: Arc<Server>, wanted: ReapSessions) -> Result<Closed, Refused> {
     let closed = match (wanted.idle, wanted.oldest) {
-        (Some(idle), None) => server.sessions.reap_idle(Duration::from_secs(idle)),
-        (None, Some(count)) => server.sessions.evict_longest_idle(count),
+        (Some(idle), None) => server.sessions.close_idle(Duration::from_secs(idle), Ending::Operator),
+        (None, Some(count)) => server.sessions.close_longest_idle(count, Ending::Operator),
         _ => return refused(StatusCode::BAD_REQUEST, "pass either `idle` or `oldest`"),
     };
     Ok(Closed { closed })
@@ -87,6 +87,7 @@ pub(super) async fn reset_circuits(server: Arc<Server>, wanted: Reset) -> Result
         Reset { name: None, stuck: false, all: true } => server.breakers.reset_all().into_iter().map(done).collect(),
         _ => return refused(StatusCode::BAD_REQUEST, "pass one of `name`, `stuck` and `all`"),
     };
+    tracing::warn!(count = reset.len(), "the operator reset circuits");
     Ok(circuits::Reset { reset })
 }
 
@@ -104,12 +105,14 @@ pub(super) async fn release(server: Arc<Server>, wanted: Release) -> Result<Rele
 }
 
 pub(super) async fn drain(server: Arc<Server>, wanted: Drain) -> Result<Drained, Refused> {
+    tracing::warn!("the operator drains the server");
     let left = server.drain(wanted.timeout.map_or(server.settings().drain, Duration::from_secs)).await;
     Ok(Drained { left })
 }
 
 pub(super) async fn resume(server: Arc<Server>, _: Nothing) -> Result<Resumed, Refused> {
     if server.resume() {
+        tracing::warn!("the operator ended the drain");
         return Ok(Resumed { phase: Name(server.phase.get()) });
     }
     let why = match server.phase.get() {
@@ -136,6 +139,7 @@ pub(super) async fn clear_caches(server: Arc<Server>, wanted: ClearCaches) -> Re
     if cleared.is_empty() {
         return refused(StatusCode::NOT_FOUND, "there is no such cache");
     }
+    tracing::warn!(count = cleared.len(), "the operator cleared caches");
     Ok(views::cleared(cleared))
 }
 
@@ -145,6 +149,7 @@ pub(super) async fn resume_calls(server: Arc<Server>, wanted: Resume) -> Result<
     if wanted.id.is_some() && released.is_empty() {
         return refused(StatusCode::NOT_FOUND, "there is no such held call");
     }
+    tracing::warn!(count = released.len(), abort = wanted.abort, "the operator released held calls");
     Ok(ReleasedCalls { released })
 }
 
@@ -170,6 +175,7 @@ pub(super) async fn level(server: Arc<Server>, wanted: Level) -> Result<ChangedL
 
 pub(super) async fn restart(server: Arc<Server>, wanted: Drain) -> Result<Restarted, Refused> {
     let drain = wanted.timeout.map_or(server.settings().drain, Duration::from_secs);
+    tracing::warn!("the operator restarts the server");
     match server.control.ask(drain).await {
         Ok(successor) => Ok(Restarted { pid: std::process::id(), successor, drain_s: drain.as_secs() }),
         Err(why) => refused(StatusCode::CONFLICT, why),

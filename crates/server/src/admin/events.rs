@@ -167,8 +167,6 @@ impl Reader {
             Topic::Calls => Some(json!(live::calls(&server))),
             Topic::Sessions => {
                 let mut sessions = reads::sessions(server, Listed::default()).await.ok()?;
-                // Those in use first: the list starts with those idle longest.
-                sessions.sessions.reverse();
                 sessions.sessions.truncate(MAX_SESSIONS);
                 Some(json!(sessions))
             }

@@ -105,6 +105,7 @@ fn repository(services: &Services, path: &Path, in_flight: &[Arc<Tracked>], canc
     let mut repository = Repository {
         path: path.display().to_string(),
         git_dir: String::new(),
+        trusted: false,
         error: None,
         branch: None,
         head: None,
@@ -118,6 +119,7 @@ fn repository(services: &Services, path: &Path, in_flight: &[Arc<Tracked>], canc
     };
     let git_dir = &repo.location().git_dir;
     repository.git_dir = git_dir.display().to_string();
+    repository.trusted = repo.location().trusted;
     repository.operation = repo.in_progress().map(str::to_owned);
     let lock = |lock: git::LockFile| Lock {
         file: lock.path.strip_prefix(git_dir).unwrap_or(&lock.path).display().to_string(),

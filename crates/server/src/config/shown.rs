@@ -78,7 +78,7 @@ fn plain(value: &toml::Value) -> String {
 }
 
 /// Variables that the program sets for itself, and one of `doctor`.
-const INTERNAL: [&str; 2] = [crate::lifecycle::control::VARIABLE, "MCP_GIT_DOCTOR_TOKEN"];
+const INTERNAL: [&str; 3] = [crate::lifecycle::control::VARIABLE, "MCP_GIT_DOCTOR_TOKEN", "MCP_GIT_TOKEN"];
 
 /// The known variables.
 pub(crate) fn known_variables() -> impl Iterator<Item = &'static str> {

@@ -8,7 +8,7 @@ import { topics as errors } from "./errors.js";
 import { counted } from "./format.js";
 import { topics as latency } from "./latency.js";
 import { topics as logs } from "./logs.js";
-import { topics as overview } from "./overview.js";
+import { topics as overview, unknown } from "./overview.js";
 import { topics as processes } from "./process.js";
 import { topics as repositories } from "./repositories.js";
 import { topics as sessions } from "./sessions.js";
@@ -67,6 +67,9 @@ function connection(state, delay) {
   mark($("live"), "data-tone", tone);
   $("lost").hidden = !isLost;
   mark($("board"), "data-stale", isLost);
+  if (isLost) {
+    unknown();
+  }
   if (state === "lost") {
     put(
       $("lost-text"),
@@ -108,7 +111,12 @@ function explain(name, { status, message }) {
   if (name === "gate-wait") {
     return `${status === 0 ? "" : `${why} `}This page tries again every ${RETRY / 1000} seconds.`;
   }
-  return status === 401 && !token.get() ? "This server asks for one before it shows anything." : why;
+  if (status === 401) {
+    return token.get()
+      ? "This token or ticket is wrong, or has expired."
+      : "This server asks for one before it shows anything.";
+  }
+  return why;
 }
 
 /** Shows one of the gates in place of the panels, or the panels. */

@@ -110,4 +110,12 @@ function samples(fresh) {
   tile("failures", decimal(perMinute.at(-1)), `${percent(share)} of calls`);
 }
 
+/** The server does not answer: what it was says nothing of what it is. */
+export function unknown() {
+  mark($("verdict"), "data-tone", "warn");
+  put($("verdict-title"), "Not known: the server does not answer");
+  put($("phase"), "unknown");
+  mark($("phase"), "data-tone", "warn");
+}
+
 export const topics = { status, samples };

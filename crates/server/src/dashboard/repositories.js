@@ -116,13 +116,15 @@ function drawChosen() {
     return;
   }
   const at = now.head ? ` at ${now.head.slice(0, 12)}` : ", no commit yet";
-  const trust = now.named ? "named by the operator, so trusted" : "found below a root, so untrusted";
+  const trust = now.trusted ? "trusted, so its hooks and filters run" : "untrusted, so none of its hooks and filters run";
   const operation = now.operation ? ` A ${now.operation} is in progress.` : "";
   put($("repository-note"), `${now.branch ?? "Detached"}${at}; ${trust}.${operation}`);
   locks.show([
     ...now.locks.map((lock) => ({
       key: `lock ${lock.file}`,
-      text: `Lock: ${lock.file}, held for ${duration(lock.age_ms)}`,
+      text: lock.stale
+        ? `Lock: ${lock.file}, ${duration(lock.age_ms)} old, held by no process: git_maintenance with remove_locks removes it`
+        : `Lock: ${lock.file}, held for ${duration(lock.age_ms)}`,
     })),
     ...now.changes.map((change) => ({ key: change.call, text: `${change.tool} (${change.call}) ${change.state}` })),
   ]);

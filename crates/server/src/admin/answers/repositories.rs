@@ -19,6 +19,8 @@ pub(crate) struct Repository {
     pub(crate) path: String,
     /// Its git directory.
     pub(crate) git_dir: String,
+    /// Whether its hooks and filters run.
+    pub(crate) trusted: bool,
     /// Why it cannot be used; null if it can.
     pub(crate) error: Option<String>,
     /// The branch; null if HEAD is detached.

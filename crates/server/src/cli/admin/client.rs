@@ -61,13 +61,20 @@ pub(in crate::cli) struct Reach {
     #[arg(long, value_name = "N", global = true)]
     pid: Option<u32>,
 
-    /// The address of a server that has `admin.http`: `https://HOST`. The variable MCP_GIT_TOKEN has the token or ticket.
+    /// The address of the server: `https://HOST`. The variable MCP_GIT_TOKEN has a ticket, or with `admin.http` a token.
     #[arg(long, value_name = "URL", global = true, conflicts_with_all = ["socket", "pid"])]
     url: Option<String>,
 
     /// Prints the server's answer as JSON.
     #[arg(long, global = true)]
     pub(in crate::cli) json: bool,
+}
+
+impl Reach {
+    /// Whether it selects a server by its URL.
+    pub(super) fn is_remote(&self) -> bool {
+        self.url.is_some()
+    }
 }
 
 /// Why a request failed.

@@ -438,6 +438,10 @@ fn prepare<'a>(command: &'a Command, named: &[PathBuf]) -> (&'a Reach, Result<Pr
         Command::Calls { what: Calls::Cancel { id }, reach } => {
             (reach, prepared(Question::post("/calls/cancel", &requests::CancelCall { id: id.clone() }), calls::cancelled))
         }
+        Command::Dashboard { reach } if reach.is_remote() => {
+            let why = "only the owner makes tickets, over the Unix socket: run `mcp-server-git dashboard` where the server runs";
+            return (reach, Err(Failure::Usage(why.to_owned())));
+        }
         Command::Dashboard { reach } => (reach, prepared(Question::post("/tickets", &json!({})), calls::dashboard)),
         Command::Operations { reach } => match repository(named) {
             Ok(repository) => (reach, prepared(Question::get("/operations").with("repository", repository), report::operations)),
