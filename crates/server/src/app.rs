@@ -12,7 +12,7 @@ use crate::{
     },
     persistence::{Persistence, SessionKeeper},
     pipeline::{ChangeLock, Holds, InFlight, LOCK_WAITS, Pipeline, ResourceKind, Services},
-    server::{Ledger, Server, tickets::Tickets},
+    server::{Ledger, Server},
     state::StateDir,
     telemetry::{
         errors::Errors, heap::Tracker, history::History, latency::Latencies, metrics::Metrics, observer::SessionObserver,
@@ -184,8 +184,10 @@ impl App {
             control: Control::default(),
             settings: RwLock::new(now.settings),
             loaded: Mutex::new(Loaded::of(config)),
+            repositories: tokio::sync::Mutex::default(),
+            streams: Mutex::default(),
             history: History::default(),
-            tickets: Arc::new(Tickets::open(config.state_dir.join("tickets"))),
+            tickets: Arc::default(),
             address: OnceLock::new(),
             authority: OnceLock::new(),
         };

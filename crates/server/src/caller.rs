@@ -41,6 +41,9 @@ impl Caller {
     /// The principal of callers without a token.
     pub(crate) const LOCAL: &'static str = "local";
 
+    /// The principal of a ticket, and of the changes that the admin API makes.
+    pub(crate) const OPERATOR: &'static str = "operator";
+
     /// The local user, or a caller without a token if that is allowed.
     pub fn local() -> Self {
         Self { principal: Arc::from(Self::LOCAL), rights: Right::ALL.to_vec() }

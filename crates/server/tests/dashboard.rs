@@ -120,7 +120,66 @@ fn tokens_read_and_only_admin_acts() {
         assert_eq!(acted.status, if can_change { 200 } else { 403 }, "{acted:?}");
     }
     // The owner's ticket works beside the tokens.
-    assert_eq!(api(&server.server, "GET", "/status", &ticket(&server), &json!({})).status, 200);
+    let answer = api(&server.server, "GET", "/status", &ticket(&server), &json!({}));
+    assert_eq!((answer.status, answer.header("cache-control")), (200, Some("no-store")));
+    // A token that may not read a repository shows nothing of it here, either.
+    let made = program().args(["token", "remote", "--scopes", "network"]).output().expect("a token");
+    let text = String::from_utf8(made.stdout).expect("text");
+    let remote = text.lines().next().and_then(|line| line.rsplit(' ').next()).map(|token| format!("Bearer {token}")).expect("the token");
+    let known = std::fs::read_to_string(&config).expect("a file");
+    std::fs::write(&config, known.replace("\n[admin]", &format!("{text}\n[admin]"))).expect("a file");
+    support::signal(&server.server.child.id(), "HUP");
+    wait_for("the new token", || api(&server.server, "GET", "/status", &remote, &json!({})).status == 403);
+}
+
+#[test]
+fn a_revoked_token_keeps_no_stream() -> Outcome {
+    let fixture = Fixture::new();
+    let (config, [_, reader, _]) = tokens(&fixture);
+    let known = std::fs::read_to_string(&config)?;
+    std::fs::write(&config, format!("{known}\n[admin]\nhttp = true\n"))?;
+    let server = Administered::start(&fixture, &["--config", &config], &[]);
+    let mut stream = TcpStream::connect(("127.0.0.1", server.server.port))?;
+    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
+    let head = format!("Host: 127.0.0.1:{}\r\nAuthorization: Bearer {reader}\r\n\r\n", server.server.port);
+    stream.write_all(format!("GET /admin/v1/events?topics=status HTTP/1.1\r\nConnection: close\r\n{head}").as_bytes())?;
+    let mut lines = BufReader::new(stream).lines();
+    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("event: status")));
+    let without: String =
+        known.split("[[auth.tokens]]").filter(|part| !part.contains("\"reader\"")).collect::<Vec<_>>().join("[[auth.tokens]]");
+    std::fs::write(&config, format!("{without}\n[admin]\nhttp = true\n"))?;
+    support::signal(&server.server.child.id(), "HUP");
+    assert!(lines.all(|line| line.is_ok()), "the stream ends");
+    Ok(())
+}
+
+#[test]
+fn tickets_are_of_one_server() {
+    let fixture = Fixture::new();
+    let state = fixture.home.path().join("shared").display().to_string();
+    let shared = ["--state-dir", state.as_str()];
+    let start = |name| {
+        let socket = fixture.home.path().join(format!("admin{name}"));
+        let args = ["--admin-socket", &socket.display().to_string()].map(str::to_owned);
+        let args: Vec<&str> = args.iter().map(String::as_str).chain(shared).collect();
+        Administered { server: Served::start(&fixture, &args, &[]), socket }
+    };
+    let (one, other) = (start("one"), start("other"));
+    let tickets = [ticket(&one), ticket(&other)];
+    let opens = |server: &Administered, ticket: &str| api(&server.server, "GET", "/status", ticket, &json!({})).status == 200;
+    assert!(opens(&one, &tickets[0]) && opens(&other, &tickets[1]));
+    assert!(!opens(&one, &tickets[1]) && !opens(&other, &tickets[0]));
+}
+
+#[test]
+fn changes_of_repositories_outside_the_roots_are_not_listed() {
+    let (fixture, outside) = (Fixture::new(), Fixture::new());
+    let server = Administered::start(&fixture, &[], &[]);
+    for path in ["/operations", "/repositories/status"] {
+        let asked = format!("{path}?repository={}/.git", outside.path.display());
+        let refused = api(&server.server, "GET", &asked, &ticket(&server), &json!({}));
+        assert!([404, 409].contains(&refused.status) && json_of(&refused)["error"].is_string(), "{path}: {refused:?}");
+    }
 }
 
 #[test]
@@ -134,6 +193,10 @@ fn pages_of_other_origins_cannot_use_the_api() {
     assert_eq!(send(&[JSON, ("Origin", &own)]), 200);
     for origin in ["http://localhost:1", "http://127.0.0.1", "https://evil.example", "null"] {
         assert_eq!(send(&[JSON, ("Origin", origin)]), 403, "{origin}");
+    }
+    // A browser that sends no origin names the site.
+    for (site, status) in [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)] {
+        assert_eq!(send(&[JSON, ("Sec-Fetch-Site", site)]), status, "{site}");
     }
     // Pages can send these without a preflight.
     for kind in ["text/plain", "application/x-www-form-urlencoded", ""] {

@@ -190,7 +190,7 @@ impl Roots {
 
     /// Up to `limit` repositories at and below the roots, to suggest in an error.
     pub fn repositories(&self, limit: usize) -> Vec<PathBuf> {
-        let mut found = Vec::new();
+        let (mut found, mut seen) = (Vec::new(), std::collections::HashSet::new());
         let mut looked = 0;
         let mut queue: std::collections::VecDeque<(PathBuf, u8)> = self.named.iter().map(|root| (root.clone(), 0)).collect();
         while let Some((dir, depth)) = queue.pop_front() {
@@ -200,7 +200,7 @@ impl Roots {
             }
             if dir.join(".git").exists() || is_bare(&dir) {
                 // A named one may lie below another root.
-                if !found.contains(&dir) {
+                if seen.insert(dir.clone()) {
                     found.push(dir);
                 }
                 continue;

@@ -12,7 +12,7 @@ use crate::{
 use axum::{
     Extension, Json,
     extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -33,17 +33,28 @@ pub(super) async fn ticket(server: Arc<Server>, _: super::endpoint::Nothing) -> 
 pub(super) struct Gate {
     /// Whether requests without a ticket may pass.
     pub(super) is_open: bool,
+    /// Origins whose pages may use it, besides this server's.
+    pub(super) origins: Arc<[String]>,
 }
 
 /// Lets a request pass, with its [`Access`], or refuses it.
 pub(super) async fn check(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    match gate.access(&request) {
+    let mut response = match gate.access(&request) {
         Ok(access) => {
+            let (principal, path) = (access.principal.clone(), request.uri().path().to_owned());
+            let is_action = request.method() == Method::POST;
             request.extensions_mut().insert(access);
-            next.run(request).await
+            let response = next.run(request).await;
+            if is_action {
+                tracing::warn!(principal, path, status = response.status().as_u16(), "an action over HTTP");
+            }
+            response
         }
         Err(refused) => refused.into_response(),
-    }
+    };
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 impl Gate {
@@ -53,10 +64,13 @@ impl Gate {
             let why = "the admin API is off over HTTP: `mcp-server-git dashboard` makes a ticket, and `admin.http = true` turns it on";
             return refused(StatusCode::NOT_FOUND, why);
         }
-        if !is_same_origin(request.headers()) {
+        if !self.is_own_page(request.headers()) {
             return refused(StatusCode::FORBIDDEN, "the admin API accepts no requests from pages of other origins");
         }
         let access = access(request.extensions().get::<Identity>());
+        if !access.can_change && !access.scopes.iter().any(|scope| scope == Right::Read.name()) {
+            return refused(StatusCode::FORBIDDEN, "the token has neither the scope `read` nor `admin`");
+        }
         if request.method() == Method::POST {
             if !access.can_change {
                 return refused(StatusCode::FORBIDDEN, "the token does not have the scope `admin`");
@@ -66,6 +80,21 @@ impl Gate {
             }
         }
         Ok(access)
+    }
+
+    /// Whether the request is from no page, or from a page of this server or an allowed origin.
+    fn is_own_page(&self, headers: &HeaderMap) -> bool {
+        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+        let host = headers.get(header::HOST).and_then(text);
+        let is_allowed = |origin: &str| {
+            let authority = origin.split_once("://").map(|(_, authority)| authority.to_owned());
+            authority.is_some() && authority == host || self.origins.iter().any(|one| one.eq_ignore_ascii_case(origin))
+        };
+        let mut origins = headers.get_all(header::ORIGIN).iter().peekable();
+        // What a browser sends without an origin, it marks as from another site.
+        let is_foreign = origins.peek().is_none()
+            && headers.get("sec-fetch-site").is_some_and(|site| !["same-origin", "none"].iter().any(|own| site == own));
+        !is_foreign && origins.all(|origin| text(origin).is_some_and(|origin| is_allowed(&origin)))
     }
 }
 
@@ -82,15 +111,6 @@ pub(super) fn access(identity: Option<&Identity>) -> Access {
 /// Answers who asks: on the Unix socket, the local user.
 pub(super) async fn answer(access: Option<Extension<Access>>) -> Json<Access> {
     Json(access.map_or_else(|| self::access(None), |Extension(access)| access))
-}
-
-/// Whether the request is from no page, or from a page of this server.
-fn is_same_origin(headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    headers.get_all(header::ORIGIN).iter().all(|origin| {
-        let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
-        authority.is_some() && authority == host
-    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -30,6 +30,9 @@ use guard::{CircuitState, ResetOutcome};
 use mcp::sessions::Ending;
 use std::{sync::Arc, time::Duration};
 
+/// Maximum length of log levels.
+const MAX_LEVELS: usize = 1024;
+
 pub(super) async fn cancel_call(server: Arc<Server>, wanted: CancelCall) -> Result<Cancelled, Refused> {
     if !server.services.in_flight.stop(&wanted.id) {
         return refused(StatusCode::NOT_FOUND, "there is no such call in flight");
@@ -156,6 +159,9 @@ pub(super) async fn resume_calls(server: Arc<Server>, wanted: Resume) -> Result<
 pub(super) async fn level(server: Arc<Server>, wanted: Level) -> Result<ChangedLevel, Refused> {
     let directives = wanted.level.unwrap_or_else(|| server.loaded().level.clone());
     let components = || levels::components().collect::<Vec<_>>().join(", ");
+    if directives.len() > MAX_LEVELS || directives.split(',').any(|one| one.trim().is_empty()) {
+        return refused(StatusCode::BAD_REQUEST, "the levels are empty or too long: a level, or a list such as `warn,session=debug`");
+    }
     if let Some(name) = levels::unknown(&directives) {
         let why = format!("there is no component `{name}`: {}, or a module such as `mcp_server_git::wire`", components());
         return refused(StatusCode::BAD_REQUEST, why);

@@ -5,18 +5,22 @@ use super::answers::Refusal;
 use crate::server::Server;
 use axum::{
     Json, Router,
-    body::Bytes,
-    extract::{FromRequestParts, Path, Query, State},
+    body::{Bytes, to_bytes},
+    extract::{FromRequestParts, Path, Query, Request, State},
     http::{Method, StatusCode},
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, on},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// The prefix of all paths.
 pub(crate) const BASE: &str = "/admin/v1";
+
+/// Maximum length of a body, and the time to receive it.
+const MAX_BODY: usize = 64 << 10;
+const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// Why a request was refused, with the status.
 #[derive(Debug)]
@@ -114,7 +118,8 @@ where
     A: Serialize + JsonSchema + 'static,
     F: Future<Output = Result<A, Refused>> + Send + 'static,
 {
-    let route = on(MethodFilter::POST, async move |State(server): State<Arc<Server>>, body: Bytes| {
+    let route = on(MethodFilter::POST, async move |State(server): State<Arc<Server>>, request: Request| {
+        let body = received(request).await?;
         let text: &[u8] = if body.trim_ascii().is_empty() { b"{}" } else { &body };
         match serde_json::from_slice(text) {
             Ok(wanted) => handler(server, wanted).await.map(Json),
@@ -122,6 +127,15 @@ where
         }
     });
     Endpoint { method: Method::POST, path, about, parameters: (Place::Body, fields::<Q>), answer: Answer::Json(schema::<A>), route }
+}
+
+/// The body of an action.
+async fn received(request: Request) -> Result<Bytes, Refused> {
+    match tokio::time::timeout(BODY_TIME, to_bytes(request.into_body(), MAX_BODY)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => refused(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is incomplete, or longer than {MAX_BODY} bytes")),
+        Err(_) => refused(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
+    }
 }
 
 /// An action on what the path names.

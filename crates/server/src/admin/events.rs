@@ -3,7 +3,7 @@
 use super::{
     endpoint::{Nothing, Refused, refused},
     live, reads,
-    requests::{Events, Listed, Logs, Window},
+    requests::{Events, Logs, Window},
     views,
 };
 use crate::{lifecycle::phase::Phase, named::named, server::Server};
@@ -33,10 +33,12 @@ const MAX_STREAMS: usize = 32;
 const MAX_SESSIONS: usize = 200;
 /// Maximum number of log records in an event.
 const MAX_LOGS: usize = 200;
+/// Maximum life of a stream.
+const MAX_LIFE: Duration = Duration::from_mins(10);
 /// Time between events of a topic.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Each how many periods the repositories are read.
-const READ_REPOSITORIES: u64 = 5;
+/// Each how many periods the repositories and the kept sessions are read.
+const SELDOM: u64 = 5;
 /// The open streams.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
@@ -74,9 +76,18 @@ pub(super) async fn open(server: Arc<Server>, wanted: Events) -> Result<Response
         round: 0,
         last_log: None,
         last_sample: None,
+        kept: None,
         place,
     };
-    let ended = reader.server.stop.clone();
+    // A token may expire while the stream is open: the client opens another, and authenticates again.
+    let (stop, revoked) = (reader.server.stop.clone(), reader.server.streams.lock().clone());
+    let ended = async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = revoked.cancelled() => {}
+            () = tokio::time::sleep(MAX_LIFE) => {}
+        }
+    };
     let rounds = stream::unfold((reader, Vec::new()), |(mut reader, mut ready): (Reader, Vec<Event>)| async move {
         while ready.is_empty() {
             // The next stream is the successor's.
@@ -88,7 +99,7 @@ pub(super) async fn open(server: Arc<Server>, wanted: Events) -> Result<Response
         }
         Some((Ok::<_, Infallible>(ready.pop()?), (reader, ready)))
     });
-    let rounds = futures_util::StreamExt::take_until(rounds, ended.cancelled_owned());
+    let rounds = futures_util::StreamExt::take_until(rounds, ended);
     Ok(Sse::new(rounds).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response())
 }
 
@@ -130,6 +141,8 @@ struct Reader {
     round: u64,
     last_log: Option<u64>,
     last_sample: Option<i64>,
+    /// Sessions in the store that were not used.
+    kept: Option<usize>,
     #[expect(dead_code, reason = "held until the stream ends")]
     place: Open,
 }
@@ -166,16 +179,17 @@ impl Reader {
             Topic::Status => value(reads::status(server, Nothing {}).await),
             Topic::Calls => Some(json!(live::calls(&server))),
             Topic::Sessions => {
-                let mut sessions = reads::sessions(server, Listed::default()).await.ok()?;
-                sessions.sessions.truncate(MAX_SESSIONS);
-                Some(json!(sessions))
+                if self.round % SELDOM == 1 {
+                    self.kept = reads::kept(&server).await;
+                }
+                Some(json!(views::sessions(&server, (None, None), self.kept, MAX_SESSIONS)))
             }
-            Topic::Heartbeats => Some(json!(views::heartbeats(&server))),
+            Topic::Heartbeats => Some(json!(views::heartbeats(&server, MAX_SESSIONS))),
             Topic::Circuits => Some(json!(views::circuits(&server))),
             Topic::Errors => value(reads::errors(server, Window::default()).await),
             Topic::Latency => Some(json!(live::latencies(&server))),
             Topic::Samples => self.samples(),
-            Topic::Repositories if self.round % READ_REPOSITORIES == 1 => value(reads::repositories(server, Nothing {}).await),
+            Topic::Repositories if self.round % SELDOM == 1 => value(reads::repositories(server, Nothing {}).await),
             Topic::Repositories => None,
             Topic::Caches => Some(json!(views::caches(&server))),
             Topic::Memory => Some(json!(views::memory(&server))),

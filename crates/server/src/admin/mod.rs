@@ -73,9 +73,10 @@ pub(crate) fn open(server: &Arc<Server>, path: Option<&std::path::Path>, takes_o
     Ok(Channel { path, made, closed })
 }
 
-/// The admin API over HTTP. Without `is_open`, only tickets pass.
-pub(crate) fn over_http(server: &Arc<Server>, is_open: bool) -> Router {
-    endpoint::router(endpoints(), Arc::clone(server)).layer(middleware::from_fn_with_state(Gate { is_open }, access::check))
+/// The admin API over HTTP, for pages of this server and of `origins`. Without `is_open`, only tickets pass.
+pub(crate) fn over_http(server: &Arc<Server>, is_open: bool, origins: &[String]) -> Router {
+    let gate = Gate { is_open, origins: origins.into() };
+    endpoint::router(endpoints(), Arc::clone(server)).layer(middleware::from_fn_with_state(gate, access::check))
 }
 
 /// The endpoints that only the owner of the socket has.

@@ -30,10 +30,18 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::Map;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::Semaphore;
 
 /// Maximum number of log records in one answer.
 const MAX_LOGS: usize = 1000;
+/// How long an answer about the repositories is given again.
+const FRESH: Duration = Duration::from_secs(1);
+/// Requests that read files at a time, so that they leave threads for calls.
+static READERS: Semaphore = Semaphore::const_new(4);
 
 pub(super) async fn status(server: Arc<Server>, _: Nothing) -> Result<Status, Refused> {
     server.forget_repeated().await;
@@ -41,7 +49,7 @@ pub(super) async fn status(server: Arc<Server>, _: Nothing) -> Result<Status, Re
 }
 
 pub(super) async fn heartbeats(server: Arc<Server>, _: Nothing) -> Result<Heartbeats, Refused> {
-    Ok(views::heartbeats(&server))
+    Ok(views::heartbeats(&server, usize::MAX))
 }
 
 pub(super) async fn resources(server: Arc<Server>, _: Nothing) -> Result<Resources, Refused> {
@@ -94,7 +102,7 @@ pub(super) async fn sessions(server: Arc<Server>, wanted: Listed) -> Result<Sess
 /// The sessions, with the number of those in the store.
 pub(crate) async fn listed(server: &Server, wanted: &Listed) -> Sessions {
     let kept = kept(server).await;
-    views::sessions(server, wanted.idle.map(Duration::from_secs), wanted.state.as_deref(), kept)
+    views::sessions(server, (wanted.idle.map(Duration::from_secs), wanted.state.as_deref()), kept, usize::MAX)
 }
 
 /// Number of sessions in the store that no client has used since this process started; `None` without the store.
@@ -120,6 +128,9 @@ pub(super) async fn session(server: Arc<Server>, wanted: Id) -> Result<Session, 
 }
 
 pub(super) async fn errors(server: Arc<Server>, wanted: Window) -> Result<Errors, Refused> {
+    if wanted.threshold.is_some_and(|threshold| !threshold.is_finite()) {
+        return refused(StatusCode::BAD_REQUEST, "`threshold` is not a number");
+    }
     Ok(counted(&server, &wanted).await)
 }
 
@@ -133,13 +144,18 @@ pub(crate) async fn counted(server: &Server, wanted: &Window) -> Errors {
 
 pub(super) async fn operations(server: Arc<Server>, wanted: Operations) -> Result<operations::Operations, Refused> {
     let asked = Arc::clone(&server);
+    let _reader = READERS.acquire().await;
     let of = tokio::task::spawn_blocking(move || {
-        wanted.repository.map(|path| match asked.services.repositories.open(&path) {
-            Ok(repo) => journal::key(&repo),
-            Err(_) => git::key(&path),
-        })
+        let Some(path) = wanted.repository else { return Ok(None) };
+        let repositories = &asked.services.repositories;
+        match repositories.open(&path) {
+            Ok(repo) => Ok(Some(journal::key(&repo))),
+            // It may be gone, but must have been inside the roots.
+            Err(_) if repositories.roots().contains(&path) => Ok(Some(git::key(&path))),
+            Err(err) => refused(StatusCode::NOT_FOUND, err.to_string()),
+        }
     });
-    let of = of.await.unwrap_or_default();
+    let of = of.await.unwrap_or(Ok(None))?;
     let found = server.persistence.run(|store| async move {
         match of {
             Some(key) => store.operations_of(&key, 100).await,
@@ -152,10 +168,20 @@ pub(super) async fn operations(server: Arc<Server>, wanted: Operations) -> Resul
     }
 }
 
-pub(super) async fn repositories(server: Arc<Server>, _: Nothing) -> Result<Repositories, Refused> {
+pub(super) async fn repositories(server: Arc<Server>, _: Nothing) -> Result<Arc<Repositories>, Refused> {
+    // One reader at a time, whose answer the others share: reading many repositories takes long.
+    let mut latest = server.repositories.lock().await;
+    if let Some((at, repositories)) = latest.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+        tracing::trace!(age = ?at.elapsed(), "the repositories are those of the last answer");
+        return Ok(Arc::clone(repositories));
+    }
     let services = Arc::clone(&server.services);
     match tokio::task::spawn_blocking(move || live::repositories(&services)).await {
-        Ok(repositories) => Ok(repositories),
+        Ok(repositories) => {
+            let repositories = Arc::new(repositories);
+            *latest = Some((Instant::now(), Arc::clone(&repositories)));
+            Ok(repositories)
+        }
         Err(err) => refused(StatusCode::INTERNAL_SERVER_ERROR, err.to_string()),
     }
 }

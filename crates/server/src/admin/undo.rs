@@ -9,7 +9,7 @@ use crate::{
     caller::{Caller, Right},
     error::Error,
     pipeline::{Call, Origin},
-    server::{Server, tickets::OPERATOR},
+    server::Server,
 };
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -24,7 +24,7 @@ pub(super) async fn tool(server: &Server, name: &str, repository: &Path, mut arg
     let call = Call {
         tool,
         args,
-        caller: Caller { principal: Arc::from(OPERATOR), rights: Right::ALL.to_vec() },
+        caller: Caller { principal: Arc::from(Caller::OPERATOR), rights: Right::ALL.to_vec() },
         cancelled: tokio_util::sync::CancellationToken::new(),
         received: Instant::now(),
         client_roots: None,
@@ -35,6 +35,13 @@ pub(super) async fn tool(server: &Server, name: &str, repository: &Path, mut arg
         Ok(reply) => Ok(reply.text),
         Err(error) => refused(StatusCode::CONFLICT, described(&error)),
     }
+}
+
+/// The change that a preview names: its last line has the call that undoes it.
+fn previewed(text: &str) -> Option<String> {
+    let (_, args) = text.rsplit_once("git_undo ")?;
+    let args: Value = serde_json::Deserializer::from_str(args).into_iter().next()?.ok()?;
+    args["id"].as_str().map(str::to_owned)
 }
 
 fn described(error: &Error) -> String {
@@ -51,10 +58,6 @@ pub(super) async fn undo(server: Arc<Server>, wanted: Undo) -> Result<ToolAnswer
         return Ok(ToolAnswer { text: tool(&server, "git_undo", &repository, args).await?, id: None });
     }
     let text = tool(&server, "git_undo", &repository, Map::new()).await?;
-    let services = Arc::clone(&server.services);
-    let last = tokio::task::spawn_blocking(move || {
-        let repo = services.repositories.open(&repository).ok()?;
-        Some(services.of_tools.journal.last(&repo).ok()??.id)
-    });
-    Ok(ToolAnswer { text, id: last.await.ok().flatten() })
+    let id = previewed(&text);
+    Ok(ToolAnswer { text, id })
 }

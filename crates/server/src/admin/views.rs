@@ -267,7 +267,8 @@ pub(super) fn kept(row: SessionRow) -> Session {
     }
 }
 
-pub(super) fn sessions(server: &Server, idle: Option<Duration>, state: Option<&str>, kept: Option<usize>) -> Sessions {
+/// The sessions with these properties, at most `limit` of them.
+pub(super) fn sessions(server: &Server, (idle, state): (Option<Duration>, Option<&str>), kept: Option<usize>, limit: usize) -> Sessions {
     let mut all = server.sessions.list();
     all.extend(server.sessions.failed());
     // Longest idle first.
@@ -283,6 +284,7 @@ pub(super) fn sessions(server: &Server, idle: Option<Duration>, state: Option<&s
         .iter()
         .filter(|session| idle.is_none() || is_idle(session))
         .filter(|session| state.is_none_or(|state| session.state.name() == state))
+        .take(limit)
         .map(self::session);
     Sessions {
         total: all.len(),
@@ -299,7 +301,8 @@ pub(super) fn sessions(server: &Server, idle: Option<Duration>, state: Option<&s
     }
 }
 
-pub(crate) fn heartbeats(server: &Server) -> Heartbeats {
+/// The heartbeats, of at most `limit` sessions.
+pub(crate) fn heartbeats(server: &Server, limit: usize) -> Heartbeats {
     let beats = server.heartbeats();
     let config = beats.config();
     let of = |beat: LastBeat| Heartbeat {
@@ -316,7 +319,7 @@ pub(crate) fn heartbeats(server: &Server) -> Heartbeats {
         last_tick_ms: beats.last_tick().map(ms),
         interval_ms: ms(config.interval),
         missed_threshold: config.missed,
-        sessions: beats.last_beats().into_iter().map(of).collect(),
+        sessions: beats.last_beats().into_iter().take(limit).map(of).collect(),
     }
 }
 

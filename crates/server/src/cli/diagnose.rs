@@ -51,7 +51,7 @@ pub async fn sessions(server: &McpGitServer, idle: Duration) -> Diagnosis {
 /// The heartbeats, as `status heartbeats` prints them. A late one is a problem.
 #[doc(alias = "diagnose_heartbeat_system")]
 pub fn heartbeats(server: &McpGitServer) -> Diagnosis {
-    report::heartbeats(&views::heartbeats(server.inner())).into()
+    report::heartbeats(&views::heartbeats(server.inner(), usize::MAX)).into()
 }
 
 /// The circuits, as `circuits list` prints them. An open one is a problem.

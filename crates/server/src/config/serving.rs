@@ -144,7 +144,7 @@ pub(crate) const PRINCIPALS: &str = "a name has 1 to 64 letters, digits, and `-`
 /// Whether a token may have this name.
 pub(crate) fn is_principal(name: &str) -> bool {
     let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._@".contains(&byte));
-    is_plain && (1..=64).contains(&name.len()) && name != Caller::LOCAL
+    is_plain && (1..=64).contains(&name.len()) && name != Caller::LOCAL && name != Caller::OPERATOR
 }
 
 fn hash<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {

@@ -60,7 +60,7 @@ function show(session) {
     ["Age", duration(session.age_ms)],
     ["Requests", count(session.requests)],
     ["In flight", count(session.in_flight)],
-    ["Missed heartbeats", count(session.missed)],
+    ["Missed heartbeats", session.owes_beats === false ? "owes none" : count(session.missed)],
     ["Faulty messages", count(session.faults)],
   ];
   if (session.failed) {
@@ -90,7 +90,7 @@ const rows = table($("sessions-rows"), (session) => session.id, [
   text((session) => age(session.idle_ms), "number"),
   text((session) => count(session.requests), "number minor"),
   text((session) => count(session.in_flight), "number minor extra"),
-  text((session) => count(session.missed), "number minor extra"),
+  text((session) => (session.owes_beats === false ? NONE : count(session.missed)), "number minor extra"),
   action("Close", (session) => `Close session ${session.id}`, close),
 ]);
 

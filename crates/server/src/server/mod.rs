@@ -7,7 +7,7 @@ pub(crate) mod tickets;
 mod watching;
 
 use crate::{
-    admin::answers::errors::Source,
+    admin::answers::{errors::Source, repositories::Repositories},
     caches::Caches,
     caller::{Caller, Right},
     circuits::Breakers,
@@ -133,6 +133,10 @@ pub(crate) struct Server {
     pub(crate) settings: RwLock<Settings>,
     /// The configuration in force.
     pub(crate) loaded: Mutex<Loaded>,
+    /// The repositories, and when they were read.
+    pub(crate) repositories: tokio::sync::Mutex<Option<(Instant, Arc<Repositories>)>>,
+    /// Cancelled and replaced when tokens are revoked: streams then end, and their clients authenticate again.
+    pub(crate) streams: Mutex<CancellationToken>,
     /// The load of the last hour.
     pub(crate) history: History,
     /// The tickets for the admin API over HTTP.

@@ -40,6 +40,9 @@ fn apply(server: &Server, config: &Config) {
         for session in revoked {
             server.sessions.close(&session.id, Ending::Revoked);
         }
+        if !gone.is_empty() {
+            std::mem::take(&mut *server.streams.lock()).cancel();
+        }
     }
     let level_failed = log::set_level(&config.log.level).err();
     let mut loaded = server.loaded();

@@ -89,8 +89,13 @@ impl Serving {
             Some(passed) => passed,
             None => listen(config).await?,
         };
-        if let Place::Address(address) = &place {
-            server.address.set(format!("http://{address}")).ok();
+        let at = match &place {
+            Place::Address(address) => format!("http://{address}"),
+            Place::Socket(path, _) => path.display().to_string(),
+        };
+        server.tickets.keep_in(&server.state_dir, &at);
+        if matches!(place, Place::Address(_)) {
+            server.address.set(at).ok();
         }
         server.begin().await;
         let channel = match admin::open(&server, config.admin.socket.as_deref(), takes_over) {
@@ -189,7 +194,7 @@ fn options(config: &Config, server: &Arc<Server>) -> Options {
         site: Some(Site {
             front: Arc::new(dashboard::front),
             pages: dashboard::pages(),
-            api: admin::over_http(server, config.admin.http),
+            api: admin::over_http(server, config.admin.http, &http.allowed_origins),
             tickets: {
                 let server = Arc::clone(server);
                 Arc::new(move |ticket| server.tickets.identify(ticket))

@@ -125,7 +125,7 @@ fn circuit(one: &Circuit) -> String {
     if let Some(ms) = one.paused_ms {
         pairs.push(("Paused by the remote", format!("for {}", time(ms))));
     }
-    pairs.push(("Calls", format!("{}, of which {} rejected", one.calls, one.rejected)));
+    pairs.push(("Calls", format!("{} passed, {} rejected", one.calls, one.rejected)));
     let stuck = "Stuck: it should have moved to half_open by now; `mcp-server-git circuits reset --stuck` closes it.\n";
     lines(&pairs) + if one.stuck { stuck } else { "" }
 }
