@@ -181,7 +181,7 @@ pub(super) async fn level(server: Arc<Server>, wanted: Level) -> Result<ChangedL
 
 pub(super) async fn restart(server: Arc<Server>, wanted: Drain) -> Result<Restarted, Refused> {
     let drain = wanted.timeout.map_or(server.settings().drain, Duration::from_secs);
-    tracing::warn!("the operator restarts the server");
+    tracing::warn!("the operator requested a restart");
     match server.control.ask(drain).await {
         Ok(successor) => Ok(Restarted { pid: std::process::id(), successor, drain_s: drain.as_secs() }),
         Err(why) => refused(StatusCode::CONFLICT, why),
