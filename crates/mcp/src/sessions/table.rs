@@ -270,13 +270,8 @@ impl Sessions {
     /// Closes sessions idle for at least this long with nothing in flight.
     #[doc(alias = "cleanup_idle_sessions")]
     pub fn reap_idle(&self, idle: Duration) -> Vec<String> {
-        self.close_idle(idle, Ending::Idle)
-    }
-
-    /// As [`Sessions::reap_idle`], for another reason.
-    pub fn close_idle(&self, idle: Duration, why: Ending) -> Vec<String> {
         let limit = |session: &Session| if session.opened.load(Ordering::Relaxed) { idle } else { idle.min(HANDSHAKE) };
-        let closed = self.end_all(|session| session.is_silent(limit(session)), why, Forget::UnlessActive);
+        let closed = self.end_all(|session| session.is_silent(limit(session)), Ending::Idle, Forget::UnlessActive);
         self.lock().shrink_to(ROOM);
         closed
     }
@@ -284,13 +279,8 @@ impl Sessions {
     /// Closes the `count` longest idle sessions with nothing in flight.
     #[doc(alias = "cleanup_oldest_sessions")]
     pub fn evict_longest_idle(&self, count: usize) -> Vec<String> {
-        self.close_longest_idle(count, Ending::Evicted)
-    }
-
-    /// As [`Sessions::evict_longest_idle`], for another reason.
-    pub fn close_longest_idle(&self, count: usize, why: Ending) -> Vec<String> {
         let victims = longest_idle(&self.lock(), count);
-        self.end_all(|session| victims.contains(&session.id), why, Forget::UnlessActive)
+        self.end_all(|session| victims.contains(&session.id), Ending::Evicted, Forget::UnlessActive)
     }
 
     /// Closes all sessions except stdio.

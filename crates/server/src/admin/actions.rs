@@ -55,10 +55,11 @@ pub(super) async fn close_session(server: Arc<Server>, wanted: Id) -> Result<Clo
 
 pub(super) async fn reap_sessions(server: Arc<Server>, wanted: ReapSessions) -> Result<Closed, Refused> {
     let closed = match (wanted.idle, wanted.oldest) {
-        (Some(idle), None) => server.sessions.close_idle(Duration::from_secs(idle), Ending::Operator),
-        (None, Some(count)) => server.sessions.close_longest_idle(count, Ending::Operator),
+        (Some(idle), None) => server.sessions.reap_idle(Duration::from_secs(idle)),
+        (None, Some(count)) => server.sessions.evict_longest_idle(count),
         _ => return refused(StatusCode::BAD_REQUEST, "pass either `idle` or `oldest`"),
     };
+    tracing::warn!(count = closed.len(), "the operator closed idle sessions");
     Ok(Closed { closed })
 }
 

@@ -78,6 +78,7 @@ impl From<Kind> for ErrorClass {
             | Kind::Refused
             | Kind::Unreadable
             | Kind::Cancelled
+            | Kind::Aborted
             | Kind::Internal => Self::Other,
         }
     }

@@ -35,6 +35,8 @@ pub enum Kind {
     Cancelled,
     /// The operator has stopped all operations.
     Stopped,
+    /// The operator has cancelled this call.
+    Aborted,
     /// A bug in the server, or a failure of the machine.
     Internal,
 }
@@ -42,6 +44,6 @@ pub enum Kind {
 impl Kind {
     /// Whether the call was cancelled or stopped, which says nothing about the server.
     pub(crate) fn is_cancellation(self) -> bool {
-        matches!(self, Self::Cancelled | Self::Stopped)
+        matches!(self, Self::Cancelled | Self::Stopped | Self::Aborted)
     }
 }

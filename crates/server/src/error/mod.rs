@@ -85,7 +85,7 @@ impl Error {
     /// The operator has cancelled this call alone.
     pub(crate) fn cancelled_by_operator() -> Self {
         let hint = "Do not repeat it before the user agrees. For a change, check git_status first.";
-        Self::new(Kind::Cancelled, "the operator has cancelled the call").hint(hint)
+        Self::new(Kind::Aborted, "the operator has cancelled the call").hint(hint)
     }
 
     /// The operator has stopped all operations, as in an emergency.
@@ -125,6 +125,7 @@ impl Error {
             Kind::TimedOut => "timed_out",
             Kind::Cancelled => "cancelled",
             Kind::Stopped => "stopped",
+            Kind::Aborted => "aborted",
             Kind::Internal => "internal",
         }
     }

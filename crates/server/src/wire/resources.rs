@@ -244,7 +244,8 @@ pub(super) fn refusal(error: &Error, uri: &str) -> ErrorData {
         | Kind::Unreadable
         | Kind::Unavailable
         | Kind::TimedOut
-        | Kind::Stopped => ErrorData::internal_error(text, Some(data)),
+        | Kind::Stopped
+        | Kind::Aborted => ErrorData::internal_error(text, Some(data)),
     }
 }
 

@@ -161,7 +161,7 @@ fn a_breakpoint_holds_calls_until_they_are_resumed() {
         assert!(operate(&server, &["debug", "resume", "hold_1", "--abort"]).status.success());
         assert!(operate(&server, &["debug", "resume"]).status.success());
         let codes: Vec<Value> = calls.into_iter().map(|call| call.join().expect("a call")["structuredContent"]["code"].clone()).collect();
-        assert!(codes.contains(&json!("cancelled")) && codes.contains(&Value::Null), "{codes:?}");
+        assert!(codes.contains(&json!("aborted")) && codes.contains(&Value::Null), "{codes:?}");
     });
     assert_eq!(operate(&server, &["debug", "held", "show", "hold_1"]).status.code(), Some(3));
     assert_eq!(operate(&server, &["debug", "resume", "hold_9"]).status.code(), Some(3));
@@ -173,10 +173,10 @@ fn a_breakpoint_holds_calls_until_they_are_resumed() {
         assert_eq!(server.post("/drain", &json!({"timeout": 0})).1["left"], 1);
         server.post("/resume", &json!({}));
         server.post("/recover", &json!({}));
-        assert_eq!(held.join().expect("a call")["structuredContent"]["code"], "cancelled");
+        assert_eq!(held.join().expect("a call")["structuredContent"]["code"], "aborted");
     });
     let logged = operate(&server, &["logs", "--tool", "git_log"]);
-    assert!(out(&logged).contains("cancelled"), "{logged:?}");
+    assert!(out(&logged).contains("aborted"), "{logged:?}");
     let short = Administered::start_as("short", &fixture, &[], &[("MCP_DEBUG_BREAKPOINT", "*"), ("MCP_GIT_HOLD_LIMIT", "1")]);
     assert_ne!(tool(&short, "git_status", json!({}))["isError"], true, "it continued without a resume");
 }
