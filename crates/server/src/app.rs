@@ -157,7 +157,9 @@ impl App {
             running: TaskTracker::new(),
         };
         let services = Arc::new(services);
-        CacheName::ALL.into_iter().for_each(|cache| Caches::of(&services).set_enabled(cache, !config.cache.is_off(cache)));
+        for cache in CacheName::ALL {
+            Caches::of(&services).set_enabled(cache, !config.cache.is_off(cache));
+        }
         let pipeline = Arc::new(Pipeline::new(Arc::clone(&services)));
         let keeper = SessionKeeper(Arc::clone(&persistence));
         let observer = SessionObserver { errors: Arc::clone(&errors), metrics: Arc::clone(&metrics) };

@@ -314,7 +314,7 @@ fn latencies_and_samples_count_the_calls() {
 }
 
 #[test]
-fn the_last_change_is_undone_after_a_preview() -> Outcome {
+fn the_last_change_is_undone_after_a_preview() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let before = fixture.git(&["rev-parse", "HEAD"]);
@@ -336,7 +336,6 @@ fn the_last_change_is_undone_after_a_preview() -> Outcome {
     let path = format!("/repositories/status?repository={}", fixture.path.display());
     assert!(server.get(&path)["text"].as_str().is_some_and(|text| text.contains("a.txt")));
     assert_eq!(server.post("/operations/undo", &json!({"repository": "/nonexistent"})).0, 409);
-    Ok(())
 }
 
 #[test]

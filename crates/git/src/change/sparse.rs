@@ -127,9 +127,9 @@ impl Repo {
         if lost.is_empty() {
             return Ok(());
         }
-        let list: Vec<u8> = lost.iter().flat_map(|path| [path.as_slice(), b"\0"].concat()).collect();
+        let names: Vec<u8> = lost.iter().flat_map(|path| [path.as_slice(), b"\0"].concat()).collect();
         let mark = ["update-index", "--skip-worktree", "-z", "--stdin"];
-        self.locked(cancel, || self.change(&mark).stdin(list.clone()))?.0.require("update-index")
+        self.locked(cancel, || self.change(&mark).stdin(names.clone()))?.0.require("update-index")
     }
 
     /// The paths outside of a sparse working tree.

@@ -20,7 +20,7 @@ mod transport;
 
 pub use accept::{CONNECTIONS_END, Listener, QUIET};
 pub use jwt::{Jwt, KeySource};
-pub use site::{Site, Ticketed};
+pub use site::{Identify, Site, Ticketed};
 pub use tokens::{Authority, Token, Tokens};
 
 use crate::{

@@ -13,6 +13,9 @@ const PAGES: &str = "/dashboard";
 /// The first part of the paths of the API.
 const API: &str = "/admin/";
 
+/// The identity of a ticket, if it is valid.
+pub type Identify = Arc<dyn Fn(&str) -> Option<Identity> + Send + Sync>;
+
 /// Pages for people, and the API that they use. Host and origin are checked as for all routes.
 #[derive(Clone)]
 pub struct Site {
@@ -23,7 +26,7 @@ pub struct Site {
     /// The API, below `/admin/`. It checks what a request may do, by its [`Identity`] and [`Ticketed`].
     pub api: Router,
     /// The identity of a ticket, which the API accepts like a token.
-    pub tickets: Arc<dyn Fn(&str) -> Option<Identity> + Send + Sync>,
+    pub tickets: Identify,
 }
 
 /// Marks a request of the API that was made with a ticket.

@@ -1,5 +1,5 @@
 //! Endpoints of the admin API: each is declared once, with its description, its types and its handler. Routes and the
-//! OpenAPI description follow from the list.
+//! `OpenAPI` description follow from the list.
 
 use super::answers::Refusal;
 use crate::server::Server;

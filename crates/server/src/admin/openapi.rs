@@ -1,4 +1,4 @@
-//! The description of the admin API, as OpenAPI 3.1.
+//! The description of the admin API, as `OpenAPI` 3.1.
 
 use super::{
     answers::Refusal,

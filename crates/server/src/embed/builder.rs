@@ -113,8 +113,8 @@ impl Builder {
             Place::Socket(..) => None,
         };
         let server = Arc::clone(&app.server);
-        let served = tokio::spawn(serving.run(|| ()));
-        Ok(McpGitServer { builder, server, address, served, stop })
+        let transport = tokio::spawn(serving.run(|| ()));
+        Ok(McpGitServer { builder, server, address, served: transport, stop })
     }
 
     /// The server before it listens, and its configuration.

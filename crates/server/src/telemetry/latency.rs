@@ -53,24 +53,24 @@ impl Latencies {
     pub(crate) const WINDOW: Duration = Duration::from_secs(60 * MINUTES as u64);
 
     /// Counts a call.
-    pub(crate) fn record(&self, tool: &'static str, took: Duration, has_failed: bool) {
+    pub(crate) fn record(&self, tool: &'static str, time: Duration, has_failed: bool) {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.errors.fetch_add(u64::from(has_failed), Ordering::Relaxed);
-        self.record_at(tool, took, has_failed, self.minute());
+        self.record_at(tool, time, has_failed, self.minute());
     }
 
-    fn record_at(&self, tool: &'static str, took: Duration, has_failed: bool, number: u64) {
+    fn record_at(&self, tool: &'static str, time: Duration, has_failed: bool, number: u64) {
         let mut tools = self.tools.lock();
         let minutes = tools.entry(tool).or_default();
         let Some(minute) = usize::try_from(number).ok().and_then(|number| minutes.get_mut(number % MINUTES)) else { return };
         if minute.number != number {
             *minute = Minute { number, ..Minute::default() };
         }
-        if let Some(count) = minute.counts.get_mut(bucket(took)) {
+        if let Some(count) = minute.counts.get_mut(bucket(time)) {
             *count = count.saturating_add(1);
         }
         minute.errors = minute.errors.saturating_add(has_failed.into());
-        minute.worst = minute.worst.max(took);
+        minute.worst = minute.worst.max(time);
     }
 
     fn minute(&self) -> u64 {

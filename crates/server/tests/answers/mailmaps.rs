@@ -1,4 +1,4 @@
-//! Authors are those of the mailmap in every tool: a name that one lists is found by git_log.
+//! Authors are those of the mailmap in every tool: a name that one lists is found by `git_log`.
 
 use crate::support::{Client, Fixture, shell};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ fn repository(name: &str) -> Fixture {
     fixture
 }
 
-/// The authors that git_log lists, one a line, as [`AUTHORS`].
+/// The authors that `git_log` lists, one a line, as [`AUTHORS`].
 fn listed(client: &mut Client, args: &Value) -> String {
     let result = client.result("git_log", args);
     let commits = result["structuredContent"]["commits"].as_array().cloned().unwrap_or_default();

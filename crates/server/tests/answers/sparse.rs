@@ -7,7 +7,7 @@ use std::fs;
 /// Only `in` is checked out. A squashed merge has staged an edited, a deleted, a new and twice edited file in `out`.
 fn squashed() -> Fixture {
     let fixture = Fixture::empty();
-    let lines: String = (1..10).map(|line| format!("{line}\n")).collect();
+    let lines: String = (1..10).flat_map(|line| [line.to_string(), "\n".to_owned()]).collect();
     fixture.write("in/f", "one\n").write("out/f", "one\n").write("out/g", "one\n").write("out/h", &lines).commit("one");
     fixture.git(&["checkout", "-q", "-b", "side"]);
     fixture.write("out/f", "two\n").write("out/n", "new\n").write("out/h", format!("0\n{lines}10\n")).git(&["rm", "-q", "out/g"]);

@@ -161,7 +161,7 @@ fn a_breakpoint_holds_calls_until_they_are_resumed() {
         assert!(operate(&server, &["debug", "resume", "hold_1", "--abort"]).status.success());
         assert!(operate(&server, &["debug", "resume"]).status.success());
         let answers: Vec<Value> = calls.into_iter().map(|call| call.join().expect("a call")).collect();
-        let is_aborted = |answer: &&Value| support::text_of(answer).contains("the operator has cancelled the call");
+        let is_aborted = |answer: &&Value| text_of(answer).contains("the operator has cancelled the call");
         let aborted: Vec<&Value> = answers.iter().filter(is_aborted).collect();
         assert!(aborted.len() == 1 && aborted[0]["structuredContent"]["recoverable"] != true, "{answers:?}");
     });

@@ -5,6 +5,7 @@ use crate::admin::answers::{
     access::Ticket,
     calls::{Cancelled, InFlight},
 };
+use std::fmt::Write as _;
 
 pub(super) fn list(answer: &InFlight) -> Shown {
     let mut text = lines(&[("Calls in flight", plain(answer.total))]);
@@ -19,7 +20,7 @@ pub(super) fn list(answer: &InFlight) -> Shown {
             }),
         );
         if answer.calls.len() < answer.total {
-            text += &format!("\nOnly the {} oldest are listed.\n", answer.calls.len());
+            let _ = writeln!(text, "\nOnly the {} oldest are listed.", answer.calls.len());
         }
         text += "\n`mcp-server-git calls cancel CALL` cancels one.\n";
     }

@@ -61,7 +61,7 @@ pub(in crate::cli) struct Reach {
     #[arg(long, value_name = "N", global = true)]
     pid: Option<u32>,
 
-    /// The address of the server: `https://HOST`. The variable MCP_GIT_TOKEN has a ticket, or with `admin.http` a token.
+    /// The address of the server: `https://HOST`. The variable `MCP_GIT_TOKEN` has a ticket, or with `admin.http` a token.
     #[arg(long, value_name = "URL", global = true, conflicts_with_all = ["socket", "pid"])]
     url: Option<String>,
 

@@ -227,7 +227,7 @@ fn measure(app: &App, entry: &'static Entry, inputs: &[Map<String, Value>], runs
     let shown = progress::counting("runs", u64::from(runs));
     runtime.block_on(async {
         for args in inputs.iter().cycle().take(runs as usize) {
-            let timer = OperationTimer::start();
+            let clock = OperationTimer::start();
             let call = Call {
                 tool: entry,
                 args: args.clone(),
@@ -242,7 +242,7 @@ fn measure(app: &App, entry: &'static Entry, inputs: &[Map<String, Value>], runs
                 failures += 1;
                 first.get_or_insert_with(|| error.to_string());
             }
-            times.push(timer.elapsed());
+            times.push(clock.elapsed());
             shown.inc(1);
         }
         app.server.persistence.close().await;
