@@ -99,7 +99,7 @@ section! {
         /// The Unix socket of the admin channel, for the owner only.
         socket: Option<PathBuf> = None
             => .variables(&["MCP_GIT_ADMIN_SOCKET"]).flag("--admin-socket").default_is("PID.sock in the runtime directory");
-        /// Whether the admin API is also served over HTTP, at `/admin/v1`. A token with the scope `admin` may act, any other token may
+        /// Whether the admin API is also served over HTTP, at `/admin/v1`. A token with the scope `admin` may act, one with `read` may
         /// only read; without `auth.tokens`, every local program may act. `mcp-server-git dashboard` works in any case.
         http: bool = false => .variables(&["MCP_GIT_ADMIN_HTTP"]);
     }
