@@ -140,7 +140,7 @@ impl Site {
         assert!(is_answered(&answered), "{answered:?}");
         self.upgrades();
         self.streams();
-        fs::write(self.home.join("large"), vec![b' '; 6 << 20]).expect("a file");
+        fs::write(self.home.join("large"), vec![b'x'; 6 << 20]).expect("a file");
         let refused = self.send("@large", &[&self.bearer]);
         assert_eq!(refused.status, 413, "{refused:?}");
     }

@@ -160,10 +160,8 @@ fn a_breakpoint_holds_calls_until_they_are_resumed() {
         assert!(status.status.code() == Some(1) && out(&status).starts_with("Verdict: 1 problem\n  2 calls are held"), "{status:?}");
         assert!(operate(&server, &["debug", "resume", "hold_1", "--abort"]).status.success());
         assert!(operate(&server, &["debug", "resume"]).status.success());
-        let answers: Vec<Value> = calls.into_iter().map(|call| call.join().expect("a call")).collect();
-        let is_aborted = |answer: &&Value| text_of(answer).contains("the operator has cancelled the call");
-        let aborted: Vec<&Value> = answers.iter().filter(is_aborted).collect();
-        assert!(aborted.len() == 1 && aborted[0]["structuredContent"]["recoverable"] != true, "{answers:?}");
+        let answers: Vec<String> = calls.into_iter().map(|call| text_of(&call.join().expect("a call"))).collect();
+        assert_eq!(answers.iter().filter(|text| text.contains("the operator has cancelled the call")).count(), 1, "{answers:?}");
     });
     assert_eq!(operate(&server, &["debug", "held", "show", "hold_1"]).status.code(), Some(3));
     assert_eq!(operate(&server, &["debug", "resume", "hold_9"]).status.code(), Some(3));
