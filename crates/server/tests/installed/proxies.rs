@@ -140,8 +140,8 @@ impl Site {
         assert!(is_answered(&answered), "{answered:?}");
         self.upgrades();
         self.streams();
-        fs::write(self.home.join("large"), vec![b'x'; 6 << 20]).expect("a file");
-        let refused = self.send("@large", &[&self.bearer]);
+        fs::write(self.path("large"), vec![b'x'; 6 << 20]).expect("a file");
+        let refused = self.send(&format!("@{}", self.path("large")), &[&self.bearer]);
         assert_eq!(refused.status, 413, "{refused:?}");
     }
 
