@@ -206,6 +206,28 @@ fn pages_of_other_origins_cannot_use_the_api() {
 }
 
 #[test]
+fn input_of_the_api_is_bounded() {
+    let fixture = Fixture::new();
+    let server = Administered::start(&fixture, &[], &[]);
+    let token = ticket(&server);
+    let long = "x".repeat(2000);
+    let large = json!({"name": "x".repeat(100_000)});
+    for (method, path, body, status) in [
+        ("POST", "/caches/clear", large, 413),
+        ("POST", "/caches/clear", json!([1]), 422),
+        ("POST", "/debug/level", json!({"level": long}), 400),
+        ("POST", "/debug/level", json!({"level": ","}), 400),
+        ("GET", "/errors?threshold=NaN", json!({}), 400),
+        ("GET", "/errors?window=-1", json!({}), 400),
+    ] {
+        let refused = api(&server.server, method, path, &token, &body);
+        assert!(refused.status == status && json_of(&refused)["error"].is_string(), "{path}: {} {}", refused.status, refused.body);
+    }
+    let reserved = program().args(["token", "operator", "--scopes", "read"]).output().expect("the program runs");
+    assert!(!reserved.status.success(), "the principal of tickets is no token's: {reserved:?}");
+}
+
+#[test]
 fn the_description_matches_the_routes() -> Outcome {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);

@@ -1,4 +1,5 @@
-//! The admin API: JSON over HTTP, on a Unix socket that only the owner can use, and over HTTP for whom the operator lets.
+//! The admin API: JSON over HTTP, on a Unix socket that only the owner can use, and at `/admin/v1` of the server for tickets and,
+//! if the operator allows it, for tokens.
 
 pub(crate) mod access;
 mod actions;

@@ -52,10 +52,11 @@ fn described(error: &Error) -> String {
 pub(super) async fn undo(server: Arc<Server>, wanted: Undo) -> Result<ToolAnswer, Refused> {
     let Undo { repository, id } = wanted;
     if let Some(id) = id {
-        tracing::warn!(repository = %repository.display(), id, "the operator undoes a change");
         // The operator has seen whose change it is.
         let args = Map::from_iter([("id".to_owned(), json!(id)), ("confirm".to_owned(), json!(true))]);
-        return Ok(ToolAnswer { text: tool(&server, "git_undo", &repository, args).await?, id: None });
+        let text = tool(&server, "git_undo", &repository, args).await?;
+        tracing::warn!(repository = %repository.display(), id, "the operator undid a change");
+        return Ok(ToolAnswer { text, id: None });
     }
     let text = tool(&server, "git_undo", &repository, Map::new()).await?;
     let id = previewed(&text);
