@@ -159,6 +159,12 @@ impl fmt::Debug for Cancel {
     }
 }
 
+impl engine::Stop for Cancel {
+    fn is_stopped(&self) -> bool {
+        self.check().is_err()
+    }
+}
+
 /// Guard that keeps a waker registered.
 pub struct OnStop {
     cancel: Cancel,

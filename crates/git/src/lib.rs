@@ -4,7 +4,6 @@
 //! which. Changes are made by the user's git. Every function takes a [`Cancel`] and returns soon after it fires. This
 //! crate is independent of MCP, JSON and sessions.
 
-mod beneath;
 mod cancel;
 mod change;
 mod date;
@@ -16,7 +15,6 @@ mod read;
 mod remote;
 mod repo;
 
-pub use beneath::support as opening_support;
 pub use cancel::{Cancel, OnStop};
 pub use change::{
     Action, AddedWorktree, ApplyRequest, Change, Checkout, CleanRequest, CommitRequest, Committed, Conflict, FastForward, Former, Hunk,
@@ -24,6 +22,8 @@ pub use change::{
     Reach, RebaseRequest, RebaseStart, ResetMode, Restore, Search, SequencerAction, Setting, Side, Sparse, Stash, StashPush, Step,
     StrategyOption, Submodule, Tag, Terms, Updated, Verdict, Verified, WRITABLE, Worktree, WorktreeAdd,
 };
+use engine::beneath;
+pub use engine::beneath::support as opening_support;
 pub use error::{Child, Error, FailedHook, Halt, Holder, InSubmodule, LockFile, Misdirected, Obstacle, Result, Signer, Unpushed};
 pub use gix::{ObjectId, url::Scheme};
 pub use read::blame::{BlameQuery, BlamedLine, Origin};

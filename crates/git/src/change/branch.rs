@@ -254,7 +254,7 @@ impl Repo {
     ///
     /// [`Error::UnknownRevision`], [`Error::BranchExists`].
     pub fn rename_branch(&self, old: &BranchName, new: &BranchName, cancel: &Cancel) -> Result<()> {
-        let is_unborn = || Ok(self.head(cancel)?.is_none() && self.branch_name(cancel)?.as_deref() == Some(old.as_str()));
+        let is_unborn = || Ok::<_, Error>(self.head(cancel)?.is_none() && self.branch_name(cancel)?.as_deref() == Some(old.as_str()));
         if let Err(err) = self.branch_tip(old, cancel)
             && !is_unborn()?
         {

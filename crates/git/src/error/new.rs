@@ -25,3 +25,14 @@ impl Error {
         Self::BadName { value: value.into(), what, why }
     }
 }
+
+impl From<engine::Error> for Error {
+    /// What the engine did not answer is left to git, which also reports why the work was stopped.
+    fn from(err: engine::Error) -> Self {
+        match err {
+            engine::Error::NotReadable { path, why } => Self::NotReadable { path, why },
+            engine::Error::Io { doing, source } => Self::Io { doing, source },
+            err @ (engine::Error::Unsupported(_) | engine::Error::Stopped | engine::Error::Corrupt(_)) => Self::engine(err),
+        }
+    }
+}

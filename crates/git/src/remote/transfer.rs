@@ -99,8 +99,9 @@ impl Repo {
             return Err(absent.and_then(|absent| absent.ok().flatten()).unwrap_or(err));
         }
         let now = self.boundary()?;
-        let depth =
-            (now != boundary).then(|| Ok((!boundary.is_empty() && self.is_deeper_than(&boundary, cancel)?, now.len()))).transpose()?;
+        let depth = (now != boundary)
+            .then(|| Ok::<_, Error>((!boundary.is_empty() && self.is_deeper_than(&boundary, cancel)?, now.len())))
+            .transpose()?;
         Ok(Fetched { place, updates, depth })
     }
 

@@ -126,7 +126,7 @@ impl Repo {
 
     /// The content of a file in this worktree's git directory; `None` if absent.
     pub(crate) fn git_file(&self, name: &str, kind: Kind) -> Result<Option<Vec<u8>>> {
-        self.folders.git_dir.read(name, kind)
+        Ok(self.folders.git_dir.read(name, kind)?)
     }
 
     /// The open git directory of this worktree.

@@ -316,7 +316,7 @@ pub(crate) fn read_within(dir: &Path, name: &str, kind: Kind, roots: &Roots) -> 
     if !target.starts_with(dir) && !roots.contains(&target) {
         return Err(Error::OutsideRoots { path: target, what: "a link inside the git directory" });
     }
-    open(parent)?.read(file, kind)
+    Ok(open(parent)?.read(file, kind)?)
 }
 
 /// Applies git's ownership rule, as the engine does not report why it refused.

@@ -239,7 +239,7 @@ impl Repo {
 
     /// Whether a submodule may be configured to hide changes of its commit.
     pub(crate) fn may_hide_submodules(&self) -> bool {
-        let text = self.worktree_folder().and_then(|top| top.read(".gitmodules", Kind::Rules));
+        let text = self.worktree_folder().and_then(|top| Ok(top.read(".gitmodules", Kind::Rules)?));
         !self.settings.submodules_ignore.is_empty() || !text.is_ok_and(|text| text.is_none_or(|text| !text.contains_str("ignore")))
     }
 }

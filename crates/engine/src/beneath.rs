@@ -11,7 +11,7 @@ use std::{
 
 /// Kinds of repository files, each with its size limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// A one-line file: `HEAD`, `.git`, `commondir`, a step counter.
     Line,
     /// `config` and similar files. gix uses about fifty bytes of memory per byte.
@@ -28,7 +28,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// The size limit in bytes.
-    pub(crate) fn limit(self) -> u64 {
+    pub fn limit(self) -> u64 {
         match self {
             Self::Line => 64 << 10,
             Self::Config => 9 << 18,
@@ -41,24 +41,24 @@ impl Kind {
 
 /// An open directory. It stays the same even if its path is renamed.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub struct Folder {
     dir: OwnedFd,
     path: PathBuf,
 }
 
 impl Folder {
     /// Opens the directory at `path`; no component may be a symbolic link.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { dir: open_folder(path)?, path: path.to_owned() })
     }
 
     /// The path it was opened at.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Whether its path still leads to it.
-    pub(crate) fn is_in_place(&self) -> bool {
+    pub fn is_in_place(&self) -> bool {
         let held = rustix::fs::fstat(&self.dir).map(|stat| (stat.st_dev, stat.st_ino));
         let there = rustix::fs::lstat(&self.path).map(|stat| (stat.st_dev, stat.st_ino));
         matches!((held, there), (Ok(held), Ok(there)) if held == there)
@@ -69,7 +69,7 @@ impl Folder {
     /// # Errors
     ///
     /// [`io::ErrorKind::InvalidInput`] if it is not a regular file; `ELOOP` for symbolic links.
-    pub(crate) fn file(&self, path: impl AsRef<Path>) -> io::Result<(File, Metadata)> {
+    pub fn file(&self, path: impl AsRef<Path>) -> io::Result<(File, Metadata)> {
         let file = resolve(self, path.as_ref(), rustix::fs::OFlags::RDONLY)?;
         let found = file.metadata()?;
         // A pipe or a device could block or never end.
@@ -77,7 +77,7 @@ impl Folder {
     }
 
     /// Replaces the content of the regular file at `path`; no component may be a symbolic link.
-    pub(crate) fn write(&self, path: impl AsRef<Path>, content: &[u8]) -> io::Result<()> {
+    pub fn write(&self, path: impl AsRef<Path>, content: &[u8]) -> io::Result<()> {
         use rustix::fs::OFlags;
         let mut file = resolve(self, path.as_ref(), OFlags::WRONLY | OFlags::CREATE)?;
         if !file.metadata()?.is_file() {
@@ -92,7 +92,7 @@ impl Folder {
     /// # Errors
     ///
     /// [`Error::NotReadable`] for a symbolic link, a file that is not regular, or one over the size limit of its kind.
-    pub(crate) fn read(&self, path: impl AsRef<Path>, kind: Kind) -> Result<Option<Vec<u8>>> {
+    pub fn read(&self, path: impl AsRef<Path>, kind: Kind) -> Result<Option<Vec<u8>>> {
         let path = path.as_ref();
         let refused = |why| Err(Error::NotReadable { path: self.path.join(path), why });
         let (file, found) = match self.file(path) {
@@ -110,30 +110,30 @@ impl Folder {
     }
 
     /// The first line of the file at `path`, without trailing whitespace; `None` if absent.
-    pub(crate) fn line(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
+    pub fn line(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         let text = self.read(path, Kind::Line).ok()??;
         Some(text.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii_end().to_vec())
     }
 
     /// The target of the symbolic link at `path`, as written; `None` for anything else.
-    pub(crate) fn link(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
+    pub fn link(&self, path: impl AsRef<Path>) -> Option<Vec<u8>> {
         rustix::fs::readlinkat(&self.dir, path.as_ref(), Vec::new()).ok().map(std::ffi::CString::into_bytes)
     }
 
     /// Whether `path` exists, whatever its type.
-    pub(crate) fn has(&self, path: impl AsRef<Path>) -> bool {
+    pub fn has(&self, path: impl AsRef<Path>) -> bool {
         rustix::fs::statat(&self.dir, path.as_ref(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 }
 
 /// Creates a new file; fails if it exists.
 #[expect(clippy::disallowed_methods, reason = "the only place that creates repository files")]
-pub(crate) fn create_new(path: &Path) -> io::Result<File> {
+pub fn create_new(path: &Path) -> io::Result<File> {
     File::options().write(true).create_new(true).open(path)
 }
 
 /// Opens a file of the operator or of this program, following symbolic links. Never blocks.
-pub(crate) fn open_own(path: &Path) -> io::Result<(File, Metadata)> {
+pub fn open_own(path: &Path) -> io::Result<(File, Metadata)> {
     use rustix::fs::{Mode, OFlags, open};
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = File::from(open(path, flags, Mode::empty())?);
@@ -142,7 +142,7 @@ pub(crate) fn open_own(path: &Path) -> io::Result<(File, Metadata)> {
 }
 
 /// The content of such a file, up to the size limit of its kind.
-pub(crate) fn read_own(path: &Path, kind: Kind) -> io::Result<Vec<u8>> {
+pub fn read_own(path: &Path, kind: Kind) -> io::Result<Vec<u8>> {
     let (file, _) = open_own(path)?;
     let mut content = Vec::new();
     file.take(kind.limit() + 1).read_to_end(&mut content)?;
@@ -150,7 +150,7 @@ pub(crate) fn read_own(path: &Path, kind: Kind) -> io::Result<Vec<u8>> {
 }
 
 /// Whether the system refused to follow a symbolic link.
-pub(crate) fn is_link(err: &io::Error) -> bool {
+pub fn is_link(err: &io::Error) -> bool {
     err.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
 
@@ -179,7 +179,7 @@ pub fn support() -> std::result::Result<(), &'static str> {
 /// Opens `path` for a Landlock rule; no component may be a symbolic link. `None` if absent; the flag is true for a
 /// directory.
 #[cfg(target_os = "linux")]
-pub(crate) fn hold(path: &Path) -> io::Result<Option<(OwnedFd, bool)>> {
+pub fn hold(path: &Path) -> io::Result<Option<(OwnedFd, bool)>> {
     use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
     let way = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     match openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), way) {
@@ -228,7 +228,7 @@ fn mode_of(access: rustix::fs::OFlags) -> rustix::fs::Mode {
 }
 
 /// A path that git wrote into a file.
-pub(crate) fn to_path(bytes: &[u8]) -> &Path {
+pub fn to_path(bytes: &[u8]) -> &Path {
     Path::new(std::ffi::OsStr::from_bytes(bytes))
 }
 

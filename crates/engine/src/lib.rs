@@ -1,0 +1,11 @@
+//! The read engine: git's files and objects, read in-process with git's own results.
+//!
+//! It knows files, objects and time, and neither processes nor MCP. What it cannot answer exactly as git does is
+//! [`Error::Unsupported`], and its caller asks git. Everything is synchronous, and what may take long takes a [`Stop`].
+
+pub mod beneath;
+mod error;
+mod stop;
+
+pub use error::{Error, Result};
+pub use stop::{Never, Stop};
