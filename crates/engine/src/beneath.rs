@@ -76,6 +76,42 @@ impl Folder {
         if found.is_file() { Ok((file, found)) } else { Err(io::ErrorKind::InvalidInput.into()) }
     }
 
+    /// Opens the folder at `path`, itself if empty; no component may be a symbolic link.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotADirectory`] if it is no folder; `ELOOP` for symbolic links.
+    pub fn folder(&self, path: impl AsRef<Path>) -> io::Result<OwnedFd> {
+        let path = path.as_ref();
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        Ok(resolve(self, path, rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY)?.into())
+    }
+
+    /// The names of the folders in the folder at `path`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Folder::folder`].
+    pub fn folders_in(&self, path: impl AsRef<Path>) -> io::Result<Vec<std::ffi::OsString>> {
+        use rustix::fs::{AtFlags, Dir, FileType, statat};
+        let folder = self.folder(path)?;
+        let mut found = Vec::new();
+        for entry in Dir::read_from(&folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let is_folder = match entry.file_type() {
+                FileType::Unknown => {
+                    statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir())
+                }
+                kind => kind.is_dir(),
+            };
+            if is_folder && !matches!(name.to_bytes(), b"." | b"..") {
+                found.push(std::ffi::OsStr::from_bytes(name.to_bytes()).to_owned());
+            }
+        }
+        Ok(found)
+    }
+
     /// Replaces the content of the regular file at `path`; no component may be a symbolic link.
     pub fn write(&self, path: impl AsRef<Path>, content: &[u8]) -> io::Result<()> {
         use rustix::fs::OFlags;

@@ -6,6 +6,7 @@
 pub mod beneath;
 mod error;
 mod stop;
+pub mod watch;
 
 pub use error::{Error, Result};
 pub use stop::{Never, Stop};

@@ -35,6 +35,8 @@ struct State {
     wakers: Mutex<Wakers>,
     /// The names looked up so far.
     names: Mutex<BTreeMap<String, Option<Ambiguity>>>,
+    /// Whether files were read whose changes are not watched.
+    unwatched: AtomicBool,
 }
 
 #[derive(Default)]
@@ -52,6 +54,7 @@ impl Cancel {
             deadline,
             wakers: Mutex::new(Wakers::default()),
             names: Mutex::default(),
+            unwatched: AtomicBool::new(false),
         }))
     }
 
@@ -125,6 +128,16 @@ impl Cancel {
     /// The ambiguous names among those looked up.
     pub fn ambiguities(&self) -> Vec<Ambiguity> {
         self.0.names.lock().values().flatten().cloned().collect()
+    }
+
+    /// Records that files were read whose changes are not watched.
+    pub(crate) fn read_unwatched(&self) {
+        self.0.unwatched.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the answer depends on files whose changes are not watched.
+    pub fn has_unwatched(&self) -> bool {
+        self.0.unwatched.load(Ordering::Relaxed)
     }
 
     /// The flag that the in-process engine polls.

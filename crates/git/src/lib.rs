@@ -62,3 +62,4 @@ pub use repo::roots::{Location, Roots};
 pub use repo::route::Route;
 pub use repo::snapshot::{Moved, Refs, Snapshot};
 pub use repo::stamp::Stamp;
+pub use repo::watched::Generation;

@@ -5,6 +5,7 @@ use crate::{
     identity::Carrier,
     oddity::Mode,
     outbox::{Outbox, Waiting},
+    prepared,
     revision::Revision,
     roots::Announcements,
     sessions::{Open, Session, Sessions},
@@ -218,13 +219,13 @@ impl<R: AsyncRead + Send + Unpin> Connection<R> {
     }
 
     fn write(&self, message: &impl serde::Serialize, permit: Option<OwnedSemaphorePermit>) {
-        push(&self.outbox, message, permit);
+        push(&self.outbox, serde_json::to_vec(message), permit);
     }
 }
 
 /// Queues a serialized message. Returns false on failure.
-fn push(outbox: &Outbox, message: &impl serde::Serialize, permit: Option<OwnedSemaphorePermit>) -> bool {
-    match serde_json::to_vec(message) {
+fn push(outbox: &Outbox, message: serde_json::Result<Vec<u8>>, permit: Option<OwnedSemaphorePermit>) -> bool {
+    match message {
         Ok(mut bytes) => {
             bytes.push(b'\n');
             outbox.push(bytes, permit)
@@ -239,7 +240,7 @@ fn push(outbox: &Outbox, message: &impl serde::Serialize, permit: Option<OwnedSe
 impl<R: AsyncRead + Send + Unpin> Transport<RoleServer> for Connection<R> {
     type Error = io::Error;
 
-    fn send(&mut self, item: TxJsonRpcMessage<RoleServer>) -> impl Future<Output = io::Result<()>> + Send + 'static {
+    fn send(&mut self, mut item: TxJsonRpcMessage<RoleServer>) -> impl Future<Output = io::Result<()>> + Send + 'static {
         let permit = match &item {
             JsonRpcMessage::Response(response) => self.in_flight.lock().remove(&response.id),
             JsonRpcMessage::Error(error) => error.id.as_ref().and_then(|id| self.in_flight.lock().remove(id)),
@@ -248,7 +249,7 @@ impl<R: AsyncRead + Send + Unpin> Transport<RoleServer> for Connection<R> {
         if matches!(&item, JsonRpcMessage::Error(error) if error.error.code == UNANSWERED) {
             return std::future::ready(Ok(()));
         }
-        let queued = push(&self.outbox, &item, permit.map(|(_, permit)| permit));
+        let queued = push(&self.outbox, prepared::serialize(&mut item), permit.map(|(_, permit)| permit));
         std::future::ready(if queued { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) })
     }
 

@@ -11,6 +11,7 @@ mod identity;
 mod intake;
 mod oddity;
 mod outbox;
+pub mod prepared;
 mod revision;
 mod roots;
 pub mod sessions;

@@ -12,6 +12,7 @@ use crate::{
     },
     persistence::{Persistence, SessionKeeper},
     pipeline::{ChangeLock, Holds, InFlight, LOCK_WAITS, Pipeline, ResourceKind, Services},
+    replies::Replies,
     server::{Ledger, Server},
     state::StateDir,
     telemetry::{
@@ -144,6 +145,7 @@ impl App {
             resources: resources.clone(),
             holds: Holds::new(config.debug.breakpoint.clone(), config.debug.hold_limit.into()),
             in_flight: InFlight::default(),
+            replies: Replies::new(config.cache.reply_bytes),
             present: Mutex::default(),
             change_lock: ChangeLock::new(Arc::clone(&state), resources.clone(), Arc::clone(&persistence), TURN_WAIT),
             of_tools: Arc::new(ToolServices {

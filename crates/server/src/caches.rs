@@ -37,6 +37,7 @@ impl<'a> Caches<'a> {
             let (what, figures) = match name {
                 CacheName::Repositories => ("handles of open repositories", self.0.repositories.cache()),
                 CacheName::Validation => ("types of the arguments of tools", wire::schemas().cache()),
+                CacheName::Replies => ("replies of unchanged repositories, limited in bytes", self.0.replies.figures()),
             };
             let git::CacheFigures { entries, limit, hits, misses } = figures;
             Cache { name, what, entries, limit, hits, misses, enabled: limit > 0 }
@@ -50,6 +51,7 @@ impl<'a> Caches<'a> {
         match name {
             CacheName::Repositories => self.0.repositories.clear(),
             CacheName::Validation => wire::schemas().clear(),
+            CacheName::Replies => self.0.replies.clear(),
         }
     }
 
@@ -64,6 +66,7 @@ impl<'a> Caches<'a> {
         match name {
             CacheName::Repositories => self.0.repositories.set_cache(on),
             CacheName::Validation => wire::schemas().set_enabled(on),
+            CacheName::Replies => self.0.replies.set_enabled(on),
         }
     }
 

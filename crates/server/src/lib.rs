@@ -25,6 +25,7 @@ mod pipeline;
 pub mod policy;
 mod process;
 mod random;
+mod replies;
 mod selection;
 mod server;
 mod serving;

@@ -29,7 +29,7 @@ const SERVER: [&str; 25] = [
     "output lifecycle/control lifecycle/grace lifecycle/notify lifecycle/phase lifecycle/signals",
     "admin/answers admin/requests",
     "arguments tool/effect tool/toolset",
-    "caller circuits policy state",
+    "caller circuits policy replies state",
     "persistence",
     "journal workspace",
     "tool",

@@ -99,6 +99,8 @@ impl Repo {
         status.head.commit.map_or_else(|| self.head(cancel), |id| Ok(Some(id)))?;
         // Repositories with submodules are never read in-process.
         if route == Route::Cli {
+            // git names no folders that it read.
+            cancel.read_unwatched();
             let ignore = if self.settings.hides_untracked { Ignore::Untracked } else { Ignore::Nothing };
             self.inside_submodules(&[], ignore, reach, cancel)?.add_to_status(&mut status);
             sort_as_short(&mut status.entries);

@@ -62,6 +62,14 @@ impl Handles {
 
     /// The handle for `path`, unless it is stale.
     pub(crate) fn get(&self, path: &Path) -> Option<Arc<Repo>> {
+        let found = self.peek(path);
+        let counter = if found.is_some() { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+        found
+    }
+
+    /// The same, uncounted.
+    pub(crate) fn peek(&self, path: &Path) -> Option<Arc<Repo>> {
         let found = {
             let mut open = self.lock();
             open.iter().position(|handle| handle.path == path).map(|at| {
@@ -73,8 +81,6 @@ impl Handles {
         };
         // Outside the lock, as it reads file metadata.
         let is_current = found.as_ref().is_some_and(|repo| repo.is_current());
-        let counter = if is_current { &self.hits } else { &self.misses };
-        counter.fetch_add(1, Ordering::Relaxed);
         if is_current {
             return found;
         }

@@ -20,6 +20,7 @@ pub(crate) mod shape;
 pub(crate) mod snapshot;
 pub(crate) mod stamp;
 pub(crate) mod vetting;
+pub(crate) mod watched;
 
 use crate::{
     beneath::{Folder, Kind},
@@ -33,6 +34,7 @@ use crate::{
         roots::Location,
         settings::Settings,
         shape::{FileState, Folders},
+        watched::Watched,
     },
 };
 use gix::ObjectId;
@@ -89,6 +91,7 @@ pub struct Repo {
     pub(crate) unknown_setting: OnceLock<Option<String>>,
     folders: Folders,
     stamps: Vec<FileState>,
+    watched: Watched,
 }
 
 impl Repo {

@@ -13,6 +13,7 @@ use crate::{
         settings::{self, Settings},
         shape::{FileState, Folders},
         vetting,
+        watched::Watched,
     },
 };
 use gix::ObjectId;
@@ -66,7 +67,18 @@ impl Repo {
         paths.extend(settings.files.iter().cloned());
         let stamps = paths.into_iter().map(FileState::of).collect();
         let guarded = Guarded::new(allowed.policy.sandbox, &git, &location, &settings, &borrowed)?;
-        let mut repo = Self { git, location, settings, allowed, guarded, engine: None, unknown_setting: OnceLock::new(), folders, stamps };
+        let mut repo = Self {
+            git,
+            location,
+            settings,
+            allowed,
+            guarded,
+            engine: None,
+            unknown_setting: OnceLock::new(),
+            folders,
+            stamps,
+            watched: Watched::default(),
+        };
         if unread.is_some() || repo.settings.is_doubtful || !repo.has_plain_head() {
             check_owner(&repo.location)?;
             repo.read(OPENING).success(&Cancel::new(Some(Instant::now() + OPEN)), MAX_LINE).map_err(|err| match err {

@@ -72,6 +72,11 @@ impl Repositories {
         Ok(repo)
     }
 
+    /// The cached handle, if it is current. This reads no file, only metadata.
+    pub fn peek(&self, path: &Path) -> Option<Arc<Repo>> {
+        self.open.peek(path)
+    }
+
     /// Drops every cached handle and returns their number. Calls in progress are unaffected.
     pub fn clear(&self) -> usize {
         self.open.drop_unused(Duration::ZERO)

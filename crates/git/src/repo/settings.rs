@@ -180,7 +180,7 @@ pub(crate) struct Settings {
     /// Further attributes files.
     pub(crate) attribute_files: Vec<PathBuf>,
     /// Files named in the operator's configuration.
-    named_files: Vec<PathBuf>,
+    pub(crate) named_files: Vec<PathBuf>,
     /// Files of the operator's configuration.
     own_files: Vec<PathBuf>,
 }

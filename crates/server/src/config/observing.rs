@@ -16,6 +16,8 @@ named! {
         Repositories = "repositories",
         /// The types of the arguments of tools.
         Validation = "validation",
+        /// Replies to reads, given again while their repository has not changed.
+        Replies = "replies",
     }
 }
 
@@ -120,7 +122,9 @@ section! {
     Cache in "cache." {
         /// Seconds between cache sweeps; entries unused since the last one are evicted.
         sweep_interval: Seconds = Seconds(3600), within(u64: 1..=86_400) => .variables(&["MCP_GIT_CACHE_SWEEP"]);
-        /// Enables a cache: `repositories` or `validation`.
+        /// Bytes of replies to reads that are kept, to be given again while their repository has not changed; 0 keeps none.
+        reply_bytes: usize = 32 << 20, within(usize: 0..=1 << 30) => .variables(&["MCP_GIT_REPLY_BYTES"]);
+        /// Enables a cache: `repositories`, `validation` or `replies`.
         named: BTreeMap<String, NamedCache> = BTreeMap::new(), serde(flatten) => .called("cache.NAME.enabled").default_is("true");
     }
 }

@@ -88,7 +88,7 @@ impl Budget {
 }
 
 /// The result of a tool.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Reply {
     /// For the model.
     pub text: String,

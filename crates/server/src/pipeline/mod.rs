@@ -1,7 +1,7 @@
 //! The request path: what happens to a call between the wire and its tool, as a list of layers from the outside in.
 //!
 //! track → hold → observe → complete → authorize → deadline, and then by the effect of the call:
-//! a read: admit → open → run; a change: lock → admit → journal → run; on a path: admit → run.
+//! a read: reuse → admit → open → run; a change: lock → admit → journal → run; on a path: admit → run.
 //!
 //! Each layer is a struct in the file of its name. The last ones run on the call's thread. A change waits for its worktree
 //! before it takes a slot, so that waiting writers occupy no slots; a read takes its slot first and opens its repository on
@@ -26,6 +26,7 @@ mod open;
 mod request;
 mod resolve;
 mod resource;
+mod reuse;
 mod run;
 mod services;
 mod timings;
@@ -61,6 +62,7 @@ use observe::Observe;
 use open::Open;
 use request::{Timed, Work};
 use resolve::Wanted;
+use reuse::Reuse;
 use run::Run;
 use serde_json::{Map, Value};
 use std::{
@@ -129,7 +131,7 @@ pub struct Pipeline {
 /// The layers by the effect of a call.
 struct ByEffect {
     paths: AdmitPath,
-    reads: AdmitRead<Run>,
+    reads: Reuse<AdmitRead<Run>>,
     changes: Lock<Run>,
 }
 
@@ -148,7 +150,11 @@ impl Pipeline {
     pub(crate) fn new(services: Arc<Services>) -> Self {
         let own = &services;
         let paths = AdmitPath::new(own);
-        let reads = Stack(Run::new(own)).push(|run| Open::new(own, run)).push(|open| AdmitRead::new(own, open)).0;
+        let reads = Stack(Run::new(own))
+            .push(|run| Open::new(own, run))
+            .push(|open| AdmitRead::new(own, open))
+            .push(|admit| Reuse::new(own, admit))
+            .0;
         let changes = Stack(Run::new(own)).push(|run| Journal::new(own, run)).push(|journal| Lock::new(own, journal)).0;
         let calls = Stack(ByEffect { paths, reads, changes })
             .push(|inner| Deadline::new(own, inner))

@@ -5,6 +5,7 @@ use super::{
     envelope::{Aim, Envelope},
     panicked,
     resolve::{Finder, Wanted},
+    reuse,
     services::Services,
     timings::Timings,
     worker::Worker,
@@ -67,6 +68,7 @@ pub(super) struct Ready {
 impl Timed {
     /// Splits a call to a repository into what its layers and what its tool need.
     pub(super) fn ready(self, services: &Services) -> Result<(Ready, Job), Error> {
+        let reusable = reuse::call(&self, services);
         let Self { authorized: Authorized { attempt, envelope, work, aim, digest, .. }, cancel, worker } = self;
         let Work::Repository(parsed) = work else { return Err(panicked()) };
         let Call { tool, args, caller, client_roots, on_progress, .. } = attempt.call;
@@ -74,7 +76,7 @@ impl Timed {
         let (principal, echo) = (caller.principal, Echo::new(tool.name, args, budget));
         let finder = services.finder(client_roots.clone(), &principal);
         let timings = attempt.timings;
-        let job = Job { parsed, cancel, budget, echo, confirmed, principal, on_progress, client_roots, timings };
+        let job = Job { parsed, cancel, budget, echo, confirmed, principal, on_progress, client_roots, timings, reusable };
         Ok((Ready { tool, worker, finder, wanted, aim, key, digest }, job))
     }
 }
@@ -90,4 +92,6 @@ pub(super) struct Job {
     pub(super) on_progress: Option<Reporter>,
     pub(super) client_roots: Option<Vec<PathBuf>>,
     pub(super) timings: Arc<Timings>,
+    /// What identifies the call, if its reply may be given again.
+    pub(super) reusable: Option<String>,
 }

@@ -167,6 +167,17 @@ impl Finder {
         Ok(repo)
     }
 
+    /// The same, if its handle is open and current. This reads no repository file.
+    pub(super) fn peek(&self, wanted: &Wanted) -> Option<Arc<Repo>> {
+        if wanted.workspace.is_some() {
+            return None;
+        }
+        let repo = self.repositories.peek(&self.locate(wanted).ok()?)?;
+        self.services.workspaces.check(repo.top(), &self.principal).ok()?;
+        confine(repo.top(), self.client_roots.as_deref()).ok()?;
+        Some(repo)
+    }
+
     /// Adds the available repositories to the error for a wrong path.
     fn explain(&self, err: git::Error) -> Error {
         let wrong_path = matches!(err, git::Error::NotARepository { .. } | git::Error::OutsideRoots { .. });

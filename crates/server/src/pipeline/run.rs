@@ -29,7 +29,7 @@ impl Run {
 
 impl OnThread for Run {
     fn run(&self, job: Job, repo: &Arc<Repo>, record: Option<&Record<'_>>) -> Result<Reply, Error> {
-        let Job { parsed, cancel, budget, echo, confirmed, principal, on_progress, client_roots, timings } = job;
+        let Job { parsed, cancel, budget, echo, confirmed, principal, on_progress, client_roots, timings, .. } = job;
         let report = |progress| on_progress.iter().for_each(|report| report(Clone::clone(&progress)));
         let context = Context {
             repo,

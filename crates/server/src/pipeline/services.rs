@@ -6,6 +6,7 @@ use crate::{
     error::{Error, ErrorClass},
     lifecycle::grace,
     persistence::Persistence,
+    replies::Replies,
     selection::Selection,
     suspicion::Suspicions,
     telemetry::{errors::Errors, latency::Latencies, metrics::Metrics, otlp::traces::Traces},
@@ -45,6 +46,8 @@ pub struct Services {
     pub(crate) resources: Resources,
     /// Calls held at a breakpoint.
     pub(crate) holds: Holds,
+    /// Replies to reads, given again.
+    pub(crate) replies: Replies,
     /// The calls that are not yet answered.
     pub(crate) in_flight: InFlight,
     /// Cancelled and replaced to stop all running calls without stopping the server.

@@ -18,6 +18,8 @@ use serde_json::{Map, Value};
 pub(crate) trait Parsed: Send {
     /// The call's effect on the repository.
     fn effect(&self) -> Effect;
+    /// Whether the same call has the same reply while its repository is unchanged.
+    fn is_repeatable(&self) -> bool;
     /// Runs the call.
     fn run(self: Box<Self>, cx: &Context<'_>) -> Result<Reply, Error>;
 }
@@ -28,6 +30,10 @@ struct Typed<T: Tool>(T::Args);
 impl<T: Tool> Parsed for Typed<T> {
     fn effect(&self) -> Effect {
         if T::only_reads(&self.0) { Effect::Read } else { T::EFFECT }
+    }
+
+    fn is_repeatable(&self) -> bool {
+        T::is_repeatable(&self.0)
     }
 
     fn run(self: Box<Self>, cx: &Context<'_>) -> Result<Reply, Error> {

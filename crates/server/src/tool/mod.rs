@@ -175,6 +175,11 @@ pub(crate) trait Tool: 'static {
     fn only_reads(_args: &Self::Args) -> bool {
         false
     }
+    /// Whether the same call has the same reply while its repository is unchanged: it depends on no clock, no journal,
+    /// and no file outside of what `git::Repo` watches.
+    fn is_repeatable(_args: &Self::Args) -> bool {
+        false
+    }
     /// Runs the call, on a thread of its own.
     fn run(cx: &Context<'_>, args: Self::Args) -> Result<Reply, Error>;
 }

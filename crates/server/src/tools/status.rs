@@ -28,6 +28,10 @@ impl Tool for StatusTool {
         it before changes.";
     const EFFECT: Effect = Effect::Read;
 
+    fn is_repeatable(_args: &Args) -> bool {
+        true
+    }
+
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let (status, _) = cx.repo.status(cx.cancel)?;
         let shape: Vec<_> = status.entries.iter().map(|entry| (entry.index, entry.worktree, &entry.path, &entry.from)).collect();

@@ -6,6 +6,7 @@ use super::{
     confirm::Seals,
     declines::Declines,
     lenient::{Types, schemas},
+    listing::Listing,
     roots::{Client, Roots},
     tasks::Tasks,
     watches::Watches,
@@ -25,7 +26,10 @@ use mcp::{
     sessions::Sessions,
 };
 use parking_lot::Mutex;
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 use tokio::sync::OnceCell;
 
 /// State shared by all connections of a server.
@@ -40,6 +44,8 @@ pub(crate) struct Shared {
     pub(super) sessions: Arc<Sessions>,
     /// Whether new calls are accepted.
     pub(super) intake: Intake,
+    /// The list of tools, and that for hosts of views.
+    pub(super) listings: [OnceLock<Listing>; 2],
 }
 
 impl Shared {
@@ -47,7 +53,17 @@ impl Shared {
         let tasks = Arc::new(Tasks::new(Arc::clone(&pipeline.services().persistence)));
         let lenient = (mode == Mode::Lenient).then(schemas);
         let services = Arc::clone(pipeline.services());
-        Arc::new(Self { pipeline, services, seals: Seals::default(), declines: Arc::default(), tasks, lenient, sessions, intake })
+        Arc::new(Self {
+            pipeline,
+            services,
+            seals: Seals::default(),
+            declines: Arc::default(),
+            tasks,
+            lenient,
+            sessions,
+            intake,
+            listings: Default::default(),
+        })
     }
 }
 

@@ -5,6 +5,7 @@
 use super::{
     apps, call, completions, confirm,
     connection::{Connection, Shared, State, implementation, is_stateless, record_unknown},
+    listing::Listing,
     method::{KNOWN, unknown_method, unreadable},
     observed::Observed,
     prompts, resources,
@@ -59,8 +60,10 @@ impl Handler {
         Self { shared, state: Arc::default(), caller: identity.map_or_else(Caller::local, caller) }
     }
 
-    fn definitions(&self) -> Vec<Tool> {
-        self.shared.services.listed().iter().map(|entry| schema::definition(entry)).collect()
+    /// The list of tools, with views for a host of them.
+    fn listing(&self, is_host: bool) -> &Listing {
+        let [plain, hosts] = &self.shared.listings;
+        (if is_host { hosts } else { plain }).get_or_init(|| Listing::new(&self.shared.services, is_host))
     }
 
     /// The connection of a request.
@@ -199,11 +202,8 @@ impl ServerHandler for Handler {
     ) -> Result<ListToolsResult, ErrorData> {
         let observed = self.observe(&context.extensions, "tools/list");
         observed.end(no_page(request, "tools").map(|()| {
-            let mut result = ListToolsResult { tools: self.definitions(), ..ListToolsResult::default() };
             let is_host = apps::is_host(context.client_capabilities().as_ref());
-            if is_host {
-                apps::extend(&mut result.tools, &self.shared.services);
-            }
+            let result = self.listing(is_host).result(mcp::carried_by(&context.extensions));
             result.with_ttl_ms(TTL).with_cache_scope(if is_host { CacheScope::Private } else { CacheScope::Public })
         }))
     }

@@ -8,6 +8,7 @@ mod connection;
 mod declines;
 mod handler;
 mod lenient;
+mod listing;
 mod method;
 mod observed;
 mod progress;
