@@ -62,10 +62,10 @@ impl Repo {
             location.common_dir.join("config"),
             location.common_dir.join("objects/info/alternates"),
             location.common_dir.join("shallow"),
-            location.common_dir.join("refs/replace"),
         ];
         paths.extend(settings.files.iter().cloned());
-        let stamps = paths.into_iter().map(FileState::of).collect();
+        let replaced = FileState::of_entries(location.common_dir.join("refs/replace"));
+        let stamps = paths.into_iter().map(FileState::of).chain([replaced]).collect();
         let guarded = Guarded::new(allowed.policy.sandbox, &git, &location, &settings, &borrowed)?;
         let mut repo = Self {
             git,

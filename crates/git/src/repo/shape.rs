@@ -30,23 +30,35 @@ impl Folders {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct FileState {
     pub(crate) path: PathBuf,
-    state: Option<(u64, u64, u64, [i64; 4])>,
+    state: Option<State>,
+    counts_entries: bool,
+}
+
+/// Device, inode, size and times.
+type State = (u64, u64, u64, [i64; 4]);
+
+fn times(m: &fs::Metadata) -> State {
+    // A process can reset the modification time, but not the inode change time.
+    (m.dev(), m.ino(), m.size(), [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()])
 }
 
 impl FileState {
     pub(crate) fn of(path: PathBuf) -> Self {
         let state = fs::symlink_metadata(&path).ok().map(|m| {
             // A directory's times change with every entry; only its identity matters.
-            if m.is_dir() {
-                return (m.dev(), m.ino(), 0, [0; 4]);
-            }
-            // A process can reset the modification time, but not the inode change time.
-            (m.dev(), m.ino(), m.size(), [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()])
+            if m.is_dir() { (m.dev(), m.ino(), 0, [0; 4]) } else { times(&m) }
         });
-        Self { path, state }
+        Self { path, state, counts_entries: false }
+    }
+
+    /// The same for a folder whose entries matter: their creation and removal change its times.
+    pub(crate) fn of_entries(path: PathBuf) -> Self {
+        let state = fs::symlink_metadata(&path).ok().map(|m| times(&m));
+        Self { path, state, counts_entries: true }
     }
 
     pub(crate) fn is_current(&self) -> bool {
-        Self::of(self.path.clone()) == *self
+        let now = if self.counts_entries { Self::of_entries(self.path.clone()) } else { Self::of(self.path.clone()) };
+        now == *self
     }
 }

@@ -47,8 +47,9 @@ pub(super) fn call(timed: &Timed, services: &Services) -> Option<String> {
     let Work::Repository(parsed) = &timed.authorized.work else { return None };
     let attempt = &timed.authorized.attempt.call;
     let is_kept = services.replies.is_on() && parsed.is_repeatable();
-    is_kept.then(|| {
-        let args = serde_json::to_string(&attempt.args).unwrap_or_default();
+    let args = is_kept.then(|| serde_json::to_string(&attempt.args).unwrap_or_default())?;
+    // Revisions such as `main@{yesterday}` move on, too.
+    (!args.contains("@{")).then(|| {
         format!("{} {} {:?} {args}", attempt.tool.name, services.bounds().max_output_tokens, attempt.client_roots)
     })
 }

@@ -34,6 +34,10 @@ impl Tool for Blame {
         seconds.";
     const EFFECT: Effect = Effect::Read;
 
+    fn is_repeatable(_args: &Args) -> bool {
+        true
+    }
+
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let query = BlameQuery {
             path: RelPath::new(&args.path, cx.repo.location().worktree.as_deref())?,

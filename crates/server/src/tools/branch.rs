@@ -38,6 +38,10 @@ impl Tool for BranchTool {
     const EFFECT: Effect = Effect::Read;
     const OUTPUT: Option<fn() -> Value> = Some(output);
 
+    fn is_repeatable(_args: &Args) -> bool {
+        true
+    }
+
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let first = usize::try_from(Cursor::position(args.cursor.as_deref())?.item).unwrap_or(usize::MAX);
         let query = BranchQuery {

@@ -87,6 +87,10 @@ impl Tool for Branches {
     const ABOUT: &'static str = "Compares two branches. Same as git_diff with `base` and `target`.";
     const EFFECT: Effect = Effect::Read;
 
+    fn is_repeatable(_args: &BranchesArgs) -> bool {
+        true
+    }
+
     fn run(cx: &Context<'_>, args: BranchesArgs) -> Result<Reply, Error> {
         let scoped = ScopedArgs { context_lines: None, paths: args.paths, byte_range: args.byte_range, cursor: args.cursor };
         run(cx, &Args { base: Some(args.base_branch), target: Some(args.compare_branch), ..scoped.of(None) })
@@ -117,6 +121,10 @@ impl Tool for Unstaged {
     const ABOUT: &'static str = "Shows changes in the working tree that are not staged. Same as git_diff.";
     const EFFECT: Effect = Effect::Read;
 
+    fn is_repeatable(_args: &ScopedArgs) -> bool {
+        true
+    }
+
     fn run(cx: &Context<'_>, args: ScopedArgs) -> Result<Reply, Error> {
         run(cx, &args.of(Some(Scope::Unstaged)))
     }
@@ -127,6 +135,10 @@ impl Tool for Staged {
     const NAME: &'static str = "git_diff_staged";
     const ABOUT: &'static str = "Shows changes that are staged for commit. Same as git_diff with `scope`: `staged`.";
     const EFFECT: Effect = Effect::Read;
+
+    fn is_repeatable(_args: &ScopedArgs) -> bool {
+        true
+    }
 
     fn run(cx: &Context<'_>, args: ScopedArgs) -> Result<Reply, Error> {
         run(cx, &args.of(Some(Scope::Staged)))
@@ -139,6 +151,10 @@ impl Tool for Diff {
     const ABOUT: &'static str = "Shows a patch: unstaged or staged changes, the working tree against `target`, or `base` against \
         `target`. Large ones: `stat` or `outline` first. For one commit: git_show.";
     const EFFECT: Effect = Effect::Read;
+
+    fn is_repeatable(_args: &Args) -> bool {
+        true
+    }
 
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         run(cx, &args)

@@ -37,6 +37,10 @@ impl Tool for Grep {
     const ABOUT: &'static str = "Searches tracked text files in the working tree or a revision. For history: git_log.";
     const EFFECT: Effect = Effect::Read;
 
+    fn is_repeatable(_args: &Args) -> bool {
+        true
+    }
+
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let worktree = cx.repo.location().worktree.clone();
         let rev = args.rev.as_deref().map(Rev::new).transpose()?;

@@ -61,6 +61,11 @@ impl Tool for Log {
     const EFFECT: Effect = Effect::Read;
     const OUTPUT: Option<fn() -> Value> = Some(output);
 
+    fn is_repeatable(args: &Args) -> bool {
+        // Dates such as `2 weeks ago` move on.
+        args.start_timestamp.is_none() && args.end_timestamp.is_none()
+    }
+
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         if args.graph || args.format.is_some() {
             return Err(Error::new(Kind::BadInput, "`graph` and `format` are not supported: the output format is fixed")

@@ -51,6 +51,10 @@ impl Tool for Show {
         revisions: git_diff.";
     const EFFECT: Effect = Effect::Read;
 
+    fn is_repeatable(_args: &Args) -> bool {
+        true
+    }
+
     fn run(cx: &Context<'_>, args: Args) -> Result<Reply, Error> {
         let rev = Rev::new(args.revision.as_str())?;
         let id = match (rev.path(), args.revision.strip_prefix(':')) {

@@ -49,6 +49,10 @@ impl Tool for LsTree {
     const ABOUT: &'static str = "Lists a tree: mode, kind, id, size, path. For names alone: git_show with `REV:PATH`.";
     const EFFECT: Effect = Effect::Read;
 
+    fn is_repeatable(_args: &LsTreeArgs) -> bool {
+        true
+    }
+
     fn run(cx: &Context<'_>, args: LsTreeArgs) -> Result<Reply, Error> {
         let rev = args.revision.map_or_else(|| Ok(Rev::head()), Rev::new)?;
         let paths = cx.paths(&args.paths)?;
@@ -88,6 +92,10 @@ impl Tool for CatFile {
     const NAME: &'static str = "git_cat_file";
     const ABOUT: &'static str = "Shows an object's kind and size, and the raw text of a commit or tag. For files, use git_show.";
     const EFFECT: Effect = Effect::Read;
+
+    fn is_repeatable(_args: &CatFileArgs) -> bool {
+        true
+    }
 
     fn run(cx: &Context<'_>, args: CatFileArgs) -> Result<Reply, Error> {
         let rev = Rev::new(args.revision)?;
