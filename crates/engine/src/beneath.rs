@@ -24,6 +24,8 @@ pub enum Kind {
     Fetched,
     /// The message of a pending commit.
     Message,
+    /// An index file.
+    Index,
 }
 
 impl Kind {
@@ -35,6 +37,7 @@ impl Kind {
             Self::Rules => 1 << 20,
             Self::Steps => 4 << 20,
             Self::Fetched | Self::Message => 16 << 20,
+            Self::Index => 1 << 30,
         }
     }
 }
@@ -129,6 +132,15 @@ impl Folder {
     ///
     /// [`Error::NotReadable`] for a symbolic link, a file that is not regular, or one over the size limit of its kind.
     pub fn read(&self, path: impl AsRef<Path>, kind: Kind) -> Result<Option<Vec<u8>>> {
+        Ok(self.read_with_metadata(path, kind)?.map(|(content, _)| content))
+    }
+
+    /// [`Folder::read`], with what the system knows of the file.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn read_with_metadata(&self, path: impl AsRef<Path>, kind: Kind) -> Result<Option<(Vec<u8>, Metadata)>> {
         let path = path.as_ref();
         let refused = |why| Err(Error::NotReadable { path: self.path.join(path), why });
         let (file, found) = match self.file(path) {
@@ -142,7 +154,7 @@ impl Folder {
         let mut content = Vec::with_capacity(usize::try_from(found.len().min(limit)).unwrap_or_default());
         let read = file.take(limit + 1).read_to_end(&mut content);
         read.map_err(Error::io(format!("reading {}", self.path.join(path).display())))?;
-        if content.len() as u64 > limit { refused("exceeds the size limit") } else { Ok(Some(content)) }
+        if content.len() as u64 > limit { refused("exceeds the size limit") } else { Ok(Some((content, found))) }
     }
 
     /// The first line of the file at `path`, without trailing whitespace; `None` if absent.

@@ -5,6 +5,7 @@
 
 pub mod beneath;
 mod error;
+pub mod index;
 mod stop;
 pub mod watch;
 
