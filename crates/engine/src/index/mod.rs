@@ -2,14 +2,22 @@
 
 mod bytes;
 mod decode;
+mod edit;
+mod encode;
 mod ewah;
 mod file;
 mod names;
 mod split;
+mod staged;
 mod tree_cache;
+mod trees;
 
+pub use edit::NewEntry;
+pub use encode::WriteOptions;
 pub use file::FileStamp;
+pub use staged::{Side, Staged};
 pub use tree_cache::{CachedTree, TreeCache};
+pub use trees::Objects;
 
 use gix::{ObjectId, hash::Kind};
 use std::ops::Range;
@@ -70,9 +78,9 @@ impl Flags {
     const SKIP_WORKTREE: u16 = 0x40;
     const INTENT_TO_ADD: u16 = 0x20;
 
-    /// Flags of an entry with this stage, 0 to 3.
-    pub fn with_stage(stage: u8) -> Self {
-        Self(u16::from(stage & 3) << 12)
+    /// The second flag word in the file; zero if there is none.
+    fn second_word(self) -> u16 {
+        (self.0 & (Self::SKIP_WORKTREE | Self::INTENT_TO_ADD)) << 8
     }
 
     /// 0 for a normal entry; in a conflict 1 for the common ancestor, 2 for ours, 3 for theirs.

@@ -60,7 +60,7 @@ impl Link {
 
 impl Index {
     /// Adds sorted entries, which replace those of the same name and stage.
-    fn merge(&mut self, added: &[Entry], paths: &[u8]) -> Result<()> {
+    pub(super) fn merge(&mut self, added: &[Entry], paths: &[u8]) -> Result<()> {
         let mut moved = Vec::with_capacity(added.len());
         for entry in added {
             let path = entry.path_in(paths);

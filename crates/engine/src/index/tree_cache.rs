@@ -94,6 +94,42 @@ impl TreeCache {
         self.nodes.get(at).map(|node| CachedTree { cache: self, at, node })
     }
 
+    /// The extension's content.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.nodes.len() * 40 + self.names.len());
+        for node in &self.nodes {
+            out.extend_from_slice(self.bytes(&node.name));
+            out.extend_from_slice(format!("\0{} {}\n", node.entries.max(-1), node.children).as_bytes());
+            if node.entries >= 0 {
+                out.extend_from_slice(node.id.as_bytes());
+            }
+        }
+        out
+    }
+
+    /// Notes a change of the entry at `path`: the trees above it are no longer valid, and a directory with its name is
+    /// no longer there.
+    pub(super) fn invalidate(&mut self, path: &[u8]) {
+        let (mut above, mut at) = (Vec::new(), 0);
+        for name in path.split(|&byte| byte == b'/') {
+            let Some(node) = self.nodes.get_mut(at) else { return };
+            node.entries = -1;
+            above.push(at);
+            let Some(child) = self.get(at).and_then(|node| node.child(name)).map(|child| child.at) else { return };
+            at = child;
+        }
+        let Some(size) = self.nodes.get(at).map(|node| node.size) else { return };
+        self.nodes.drain(at..at + size as usize);
+        for &node in &above {
+            if let Some(node) = self.nodes.get_mut(node) {
+                node.size -= size;
+            }
+        }
+        if let Some(parent) = above.last().and_then(|parent| self.nodes.get_mut(*parent)) {
+            parent.children -= 1;
+        }
+    }
+
     /// The whole index.
     pub fn root(&self) -> Option<CachedTree<'_>> {
         self.get(0)
@@ -130,6 +166,108 @@ impl<'a> CachedTree<'a> {
     /// The directory with this name directly below.
     pub fn child(&self, name: &[u8]) -> Option<CachedTree<'a>> {
         self.children().take_while(|child| compare(child.name(), name) != Ordering::Greater).find(|child| child.name() == name)
+    }
+}
+
+/// A cache that is being made: directories in any order.
+#[derive(Debug, Default)]
+pub(super) struct Draft<'a> {
+    nodes: Vec<DraftNode<'a>>,
+}
+
+#[derive(Debug, Default)]
+struct DraftNode<'a> {
+    name: Vec<u8>,
+    entries: i32,
+    id: Option<ObjectId>,
+    below: Vec<Below<'a>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Below<'a> {
+    New(usize),
+    Kept(CachedTree<'a>),
+}
+
+impl<'a> Draft<'a> {
+    /// Adds a directory, and returns its number.
+    pub(super) fn open(&mut self, parent: Option<usize>, name: &[u8]) -> usize {
+        let at = self.nodes.len();
+        self.nodes.push(DraftNode { name: name.to_owned(), ..DraftNode::default() });
+        if let Some(parent) = parent.and_then(|parent| self.nodes.get_mut(parent)) {
+            parent.below.push(Below::New(at));
+        }
+        at
+    }
+
+    /// Sets the tree of a directory.
+    pub(super) fn close(&mut self, at: usize, entries: i32, id: ObjectId) {
+        if let Some(node) = self.nodes.get_mut(at) {
+            (node.entries, node.id) = (entries, Some(id));
+        }
+    }
+
+    /// Adds a directory that has not changed, with all below.
+    pub(super) fn keep(&mut self, parent: usize, kept: CachedTree<'a>) {
+        if let Some(parent) = self.nodes.get_mut(parent) {
+            parent.below.push(Below::Kept(kept));
+        }
+    }
+
+    fn name(&self, below: &Below<'a>) -> &[u8] {
+        match below {
+            Below::New(at) => self.nodes.get(*at).map(|node| node.name.as_slice()).unwrap_or_default(),
+            Below::Kept(kept) => kept.name(),
+        }
+    }
+
+    /// The cache, with directories in git's order.
+    pub(super) fn finish(self, kind: Kind) -> TreeCache {
+        let mut cache = TreeCache::default();
+        let mut open = vec![(Below::New(0), 0)];
+        // Directories whose size is not yet known, with their depth.
+        let mut above: Vec<(usize, usize)> = Vec::new();
+        while let Some((below, depth)) = open.pop() {
+            cache.close(&mut above, depth);
+            let at = match below {
+                Below::Kept(kept) => {
+                    cache.copy(kept);
+                    continue;
+                }
+                Below::New(at) => at,
+            };
+            let Some(node) = self.nodes.get(at) else { continue };
+            let Some(name) = cache.push_name(&node.name) else { continue };
+            let mut sorted = node.below.clone();
+            sorted.sort_by(|one, other| compare(self.name(other), self.name(one)));
+            let children = u32::try_from(sorted.len()).unwrap_or(u32::MAX);
+            above.push((cache.nodes.len(), depth));
+            cache.nodes.push(Node { name, entries: node.entries, id: node.id.unwrap_or_else(|| kind.null()), children, size: 1 });
+            open.extend(sorted.into_iter().map(|below| (below, depth + 1)));
+        }
+        cache.close(&mut above, 0);
+        cache
+    }
+}
+
+impl TreeCache {
+    /// Sets the size of the directories that end before one at `depth`.
+    fn close(&mut self, above: &mut Vec<(usize, usize)>, depth: usize) {
+        while let Some((at, _)) = above.pop_if(|(_, open)| *open >= depth) {
+            let size = u32::try_from(self.nodes.len() - at).unwrap_or(u32::MAX);
+            if let Some(node) = self.nodes.get_mut(at) {
+                node.size = size;
+            }
+        }
+    }
+
+    /// Appends a directory of another cache, with all below.
+    fn copy(&mut self, kept: CachedTree<'_>) {
+        let nodes = kept.cache.nodes.get(kept.at..kept.at + kept.node.size as usize).unwrap_or_default();
+        for node in nodes {
+            let Some(name) = self.push_name(kept.cache.bytes(&node.name)) else { return };
+            self.nodes.push(Node { name, ..node.clone() });
+        }
     }
 }
 
