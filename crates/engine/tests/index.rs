@@ -2,82 +2,33 @@
 
 #![allow(clippy::disallowed_methods, clippy::panic, reason = "tests create their repositories with git itself")]
 
-use engine::{Error, Never, beneath::Folder, index::Index};
+mod made;
+
+use engine::{Error, index::Index};
 use gix::hash::Kind;
+use made::{Outcome, Repo};
 use std::{
     fmt::Write as _,
     fs,
-    io::Write as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
-type Outcome = Result<(), Box<dyn std::error::Error>>;
-
-struct Repo {
-    path: PathBuf,
-    kind: Kind,
-    _home: tempfile::TempDir,
+/// Entries as git lists them.
+fn listed(repo: &Repo) -> String {
+    let text = repo.git(&["-c", "core.quotePath=false", "ls-files", "--sparse", "--stage", "--debug"], "");
+    // Flags that git has only in memory do not count.
+    let mask = |line: &str| match line.split_once("flags: ") {
+        Some((head, flags)) => format!("{head}flags: {:x}\n", u32::from_str_radix(flags, 16).unwrap_or_default() & 0x6000_b000),
+        None => format!("{line}\n"),
+    };
+    text.lines().map(mask).collect()
 }
 
-impl Repo {
-    fn new(format: &str) -> Self {
-        let home = tempfile::tempdir().unwrap_or_else(|err| panic!("{err}"));
-        let path = fs::canonicalize(home.path()).unwrap_or_default().join("repo");
-        fs::create_dir(&path).unwrap_or_else(|err| panic!("{err}"));
-        let kind = if format == "sha256" { Kind::Sha256 } else { Kind::Sha1 };
-        let repo = Self { path, kind, _home: home };
-        repo.git(&["init", "-q", "-b", "main", &format!("--object-format={format}")], "");
-        repo
-    }
-
-    /// git's output; it must succeed.
-    fn git(&self, args: &[&str], input: &str) -> String {
-        let mut child = Command::new("git")
-            .args(args)
-            .current_dir(&self.path)
-            .envs([("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_CONFIG_NOSYSTEM", "1"), ("LC_ALL", "C")])
-            .envs([("GIT_AUTHOR_NAME", "A"), ("GIT_AUTHOR_EMAIL", "a@b"), ("GIT_COMMITTER_NAME", "C"), ("GIT_COMMITTER_EMAIL", "c@d")])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|err| panic!("git {args:?}: {err}"));
-        child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
-        let output = child.wait_with_output().unwrap_or_else(|err| panic!("git {args:?}: {err}"));
-        assert!(output.status.success(), "git {args:?}");
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-
-    fn shell(&self, script: &str) {
-        let status = Command::new("sh").args(["-ec", script]).current_dir(&self.path).env("GIT_CONFIG_GLOBAL", "/dev/null").status();
-        assert!(status.is_ok_and(|status| status.success()), "{script}");
-    }
-
-    fn git_dir(&self) -> Folder {
-        Folder::open(&self.path.join(".git")).unwrap_or_else(|err| panic!("{err}"))
-    }
-
-    fn read(&self) -> Result<Option<Index>, Error> {
-        Index::read(&self.git_dir(), self.kind, &Never).map(|read| read.map(|(index, _)| index))
-    }
-
-    /// Entries as git lists them.
-    fn listed(&self) -> String {
-        let text = self.git(&["-c", "core.quotePath=false", "ls-files", "--sparse", "--stage", "--debug"], "");
-        // Flags that git has only in memory do not count.
-        let mask = |line: &str| match line.split_once("flags: ") {
-            Some((head, flags)) => format!("{head}flags: {:x}\n", u32::from_str_radix(flags, 16).unwrap_or_default() & 0x6000_b000),
-            None => format!("{line}\n"),
-        };
-        text.lines().map(mask).collect()
-    }
-
-    #[track_caller]
-    fn check(&self) -> Index {
-        let index = self.read().unwrap_or_else(|err| panic!("{err}")).unwrap_or_else(|| panic!("no index"));
-        assert_eq!(ours(&index), self.listed());
-        index
-    }
+#[track_caller]
+fn check(repo: &Repo) -> Index {
+    let index = repo.read().unwrap_or_else(|err| panic!("{err}")).unwrap_or_else(|| panic!("no index"));
+    assert_eq!(ours(&index), listed(repo));
+    index
 }
 
 fn ours(index: &Index) -> String {
@@ -122,13 +73,14 @@ fn entries_are_those_that_git_lists() -> Outcome {
         for script in SCRIPTS {
             let repo = Repo::new(format);
             assert!(repo.read()?.is_none(), "no index yet");
-            let many = "for n in $(seq 70); do mkdir -p d$((n % 7))/e$((n % 3)); echo $n > d$((n % 7))/e$((n % 3))/$n; done";
+            let many =
+                "for n in 0 1 2 3 4 5 6; do mkdir -p d$n/e$((n % 3)); for m in 0 1 2 3 4; do echo $n > d$n/e$((n % 3))/$m; done; done";
             let long = "mkdir -p $(printf 'l%0200d/m%0200d' 1 1); touch $(printf 'l%0200d/m%0200d/x' 1 1)";
             repo.shell(&format!(
                 "git config user.name n; git config user.email e; mkdir dir; echo a > a; echo b > dir/b; ln -s a s; \
                  echo x > x; chmod +x x; {many}; {long}; git add .; git commit -qm first; {script}"
             ));
-            let index = repo.check();
+            let index = check(&repo);
             assert_eq!(index.is_split(), script.contains("--split-index"), "{script}");
             assert_eq!(index.has_conflicts(), script.contains("merge"), "{script}");
             assert_eq!(index.has_untracked_cache(), script.contains("--untracked-cache"), "{script}");
@@ -144,7 +96,7 @@ fn a_sparse_index_has_directories() -> Outcome {
         "git config user.name n; git config user.email e; mkdir -p in out/deep; echo a > a; echo b > in/b; echo c > out/deep/c; \
          git add .; git commit -qm first; git sparse-checkout set --cone --sparse-index in",
     );
-    let index = repo.check();
+    let index = check(&repo);
     assert!(index.is_sparse());
     assert!(index.find(b"out/", 0).ok_or("a directory")?.is_sparse_folder());
     assert_eq!(index.range_of_dir(b"out").len(), 1);
@@ -162,7 +114,7 @@ fn entries_and_directories_are_found() -> Outcome {
     let usable = NAMES.iter().filter(|name| **name != "a");
     let input: String = usable.clone().map(|name| format!("100644 {id}\t{name}\n")).collect();
     repo.git(&["update-index", "--index-info"], &input);
-    let index = repo.check();
+    let index = check(&repo);
     for name in NAMES {
         assert_eq!(index.find(name.as_bytes(), 0).is_some(), name != "a", "{name}");
         let below = format!("{name}/");
@@ -200,7 +152,7 @@ fn cached_trees_are_those_of_the_commit_until_touched() -> Outcome {
          echo c > dir/c; echo d > longer/x/d; echo e > other/e; git add .; git commit -qm first",
     );
     let id = |path: &str| repo.git(&["rev-parse", &format!("HEAD:{path}")], "").trim().to_owned();
-    let index = repo.check();
+    let index = check(&repo);
     let lines = trees(&index);
     for (path, entries) in [("", 5), ("dir/", 2), ("dir/deep/", 1), ("longer/", 1), ("longer/x/", 1), ("other/", 1)] {
         let line = format!("{path} Some({entries}) Some({:?})", gix::ObjectId::from_hex(id(path).as_bytes())?);
@@ -208,7 +160,7 @@ fn cached_trees_are_those_of_the_commit_until_touched() -> Outcome {
     }
     assert_eq!(lines.len(), 6);
     repo.shell("echo x > dir/c; git add dir/c");
-    let lines = trees(&repo.check());
+    let lines = trees(&check(&repo));
     for path in ["", "dir/"] {
         assert!(lines.contains(&format!("{path} None None")), "{lines:?}");
     }

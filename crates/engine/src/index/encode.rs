@@ -33,7 +33,7 @@ impl Index {
             return Err(Error::Unsupported("index entries without an object"));
         }
         let has_marks = self.entries.iter().any(|entry| entry.flags.second_word() != 0);
-        let version = match (self.version, has_marks) {
+        let version: u32 = match (self.version, has_marks) {
             (4, _) => 4,
             (_, true) => 3,
             (_, false) => 2,
