@@ -6,6 +6,7 @@
 pub mod beneath;
 mod error;
 pub mod index;
+pub mod rules;
 mod stop;
 pub mod watch;
 

@@ -1,0 +1,11 @@
+//! Ignore rules, attributes and conversion, with git's own semantics.
+//!
+//! Bytes in, verdicts out: this room opens no file. A scan that descends through the working tree passes the content of
+//! `.gitignore` and `.gitattributes` of each directory.
+
+mod glob;
+mod ignore;
+mod pattern;
+mod stack;
+
+pub use ignore::{Ignore, List};

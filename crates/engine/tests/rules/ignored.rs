@@ -1,0 +1,85 @@
+//! Ignore rules.
+
+use crate::repository::{FOLDERS, Repository, paths};
+use engine::rules::{Ignore, List};
+use proptest::{prelude::*, sample::select, test_runner::TestRunner};
+use std::cell::Cell;
+
+/// Parts of patterns, the frequent ones several times.
+const PARTS: &[&str] = &[
+    "a", "a", "b", "b", "o", "x", "/", "/", "/", "*", "*", "**", "?", "[ab]", "[!a]", "[a-c]", "[^/]", "[[:alpha:]]", "[]", "[", "]", "\\", "\\*", " ",
+    "\\ ", "\t", "!", "#", ".o", "foo", "bar", "A", "X", "B.O", "**/", "/**", "*.o", "[[:upper:]]", "[A-Z]", "\r", "\u{e4}", "-", "a/b", "foo/bar",
+    "dir", "[b-\\]]", "[\\a]", "[[:x:]]", "[[:a]", "[]-a]", "[!]a]", "[a-]", "\\/", "\0", "/**/", "**/b", "c", "y", "=",
+];
+
+/// Whole lines that git reads in an odd way.
+const LINES: &[&str] =
+    &["", "/", "//", "!", "!/", "*", "/*", "!*", "**", "**/", "!*/", "*/", "# a", "\\!a", "\\#a", "a \\", "foo**/y", "a//b", "/**/", "foo/**", "***/x", "./a", "a\\ "];
+
+pub(crate) fn line() -> impl Strategy<Value = String> {
+    let joined = prop::collection::vec(select(PARTS), 1..6).prop_map(|parts| parts.concat());
+    let framed = (prop::bool::weighted(0.2), joined, prop::bool::weighted(0.2));
+    let framed = framed.prop_map(|(bang, text, slash)| format!("{}{text}{}", if bang { "!" } else { "" }, if slash { "/" } else { "" }));
+    prop_oneof![8 => framed, 1 => select(LINES).prop_map(str::to_owned)]
+}
+
+fn file() -> impl Strategy<Value = String> {
+    let end = select(&["\n", "\n", "\n", "\r\n", " \n"][..]);
+    let lines = prop::collection::vec((line(), end).prop_map(|(line, end)| line + end), 0..5);
+    (prop::bool::weighted(0.1), lines, prop::bool::weighted(0.1)).prop_map(|(mark, lines, open)| {
+        let text = if mark { "\u{feff}".to_owned() } else { String::new() } + &lines.concat();
+        if open { text.trim_end_matches('\n').to_owned() } else { text }
+    })
+}
+
+/// What a scan that descends to `path` decides.
+fn ours(rules: &Ignore, files: &[String], path: &str, is_folder: bool) -> Option<bool> {
+    let gitignore = |folder: &str| FOLDERS.iter().position(|known| *known == folder).map(|at| files[at].as_bytes());
+    let mut rules = rules.enter(b"", gitignore(""));
+    let mut start = 0;
+    while let Some(slash) = path[start..].find('/').map(|found| start + found) {
+        let folder = &path[..slash];
+        if rules.verdict(&path.as_bytes()[start..slash], folder.as_bytes(), true) == Some(true) {
+            return Some(true);
+        }
+        rules = rules.enter(folder.as_bytes(), gitignore(&path[..=slash]));
+        start = slash + 1;
+    }
+    rules.verdict(&path.as_bytes()[start..], path.as_bytes(), is_folder)
+}
+
+#[test]
+fn verdicts_equal_those_of_check_ignore() {
+    let repository = Repository::new();
+    let exclude = repository.top().join("../exclude");
+    repository.git(&["config", "core.excludesFile", &exclude.to_string_lossy()], b"");
+    let paths = paths();
+    let input: String = paths.iter().map(|(path, _)| path.clone() + "\0").collect();
+    let compared = [const { Cell::new(0_usize) }; 3];
+    let files = prop::collection::vec(file(), FOLDERS.len());
+    let config = ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() };
+    let outcome = TestRunner::new(config).run(&(files, file(), file(), any::<bool>()), |(files, info, global, fold)| {
+        for (folder, content) in FOLDERS.iter().zip(&files) {
+            repository.write(&format!("{folder}.gitignore"), content.as_bytes());
+        }
+        repository.write(".git/info/exclude", info.as_bytes());
+        repository.write("../exclude", global.as_bytes());
+        let fold_setting = format!("core.ignoreCase={fold}");
+        let args = ["-c", &fold_setting, "check-ignore", "--no-index", "-v", "-n", "-z", "--stdin"];
+        let answers = repository.git(&args, input.as_bytes());
+        let fields: Vec<_> = answers.split(|&byte| byte == 0).collect();
+        let rules = Ignore::new([&global, &info].map(|text| List::parse(text.as_bytes(), fold)).into(), fold);
+        prop_assert_eq!(fields.len() / 4, paths.len());
+        for (answer, (path, is_folder)) in fields.chunks_exact(4).zip(&paths) {
+            let pattern = answer[2];
+            let git = (!answer[0].is_empty()).then(|| !pattern.starts_with(b"!"));
+            prop_assert_eq!(ours(&rules, &files, path, *is_folder), git, "{} {:?}", path, String::from_utf8_lossy(pattern));
+            compared[git.map_or(0, |ignored| 1 + usize::from(ignored))].update(|count| count + 1);
+        }
+        Ok(())
+    });
+    assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
+    let compared = compared.map(Cell::into_inner);
+    println!("compared: {compared:?} (no match, re-included, ignored)");
+    assert!(compared.iter().all(|&count| count > 1_000), "{compared:?}");
+}

@@ -1,0 +1,82 @@
+//! A repository whose rule files change from case to case, and git's answers in it.
+
+#![allow(clippy::disallowed_methods, reason = "git is the oracle of these tests")]
+
+use std::{
+    fs,
+    io::Write,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+/// Folders in which rule files are written.
+pub(crate) const FOLDERS: [&str; 4] = ["", "a/", "a/b/", "foo/"];
+
+/// Further folders.
+const MORE: &[&str] = &["a/b/c/", "b/", "foo/bar/", "foo/bar/a/", "A/", "A/b/", "dir/", "dir.o/", "foox/y/"];
+
+/// What each folder contains.
+const NAMES: &[&str] =
+    &["x", "b.o", "ab", "aXb", "baro", "B.O", "a ", "[a]", "a\\b", "#a", "!a", "\u{e4}", "a-b", "ba*", "abcabc", "\"q\"", "a=b"];
+
+pub(crate) struct Repository {
+    home: tempfile::TempDir,
+}
+
+impl Repository {
+    pub(crate) fn empty() -> Self {
+        let made = Self { home: tempfile::tempdir().unwrap() };
+        fs::create_dir(made.top()).unwrap();
+        made.git(&["init", "--quiet"], b"");
+        made
+    }
+
+    /// A repository with the files of [`paths`].
+    pub(crate) fn new() -> Self {
+        let made = Self::empty();
+        for folder in FOLDERS.iter().chain(MORE) {
+            fs::create_dir_all(made.top().join(folder)).unwrap();
+            for name in NAMES {
+                fs::write(made.top().join(folder).join(name), "").unwrap();
+            }
+        }
+        std::os::unix::fs::symlink("dir", made.top().join("link")).unwrap();
+        made
+    }
+
+    pub(crate) fn top(&self) -> PathBuf {
+        self.home.path().join("top")
+    }
+
+    pub(crate) fn write(&self, path: &str, content: &[u8]) {
+        fs::write(self.top().join(path), content).unwrap();
+    }
+
+    /// The output of git, which has to succeed, or to exit with 1.
+    pub(crate) fn git(&self, args: &[&str], input: &[u8]) -> Vec<u8> {
+        let mut git = Command::new("git");
+        git.current_dir(self.top()).args(args).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        git.env("HOME", self.home.path()).env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_ATTR_NOSYSTEM", "1");
+        let mut child = git.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let output = std::thread::scope(|scope| {
+            scope.spawn(move || stdin.write_all(input));
+            child.wait_with_output().unwrap()
+        });
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{args:?}: {text}");
+        output.stdout
+    }
+}
+
+/// Each path below the top, with whether it is a folder. Rule files are left out.
+pub(crate) fn paths() -> Vec<(String, bool)> {
+    let mut paths = vec![("link".to_owned(), false)];
+    for folder in FOLDERS.iter().chain(MORE) {
+        paths.extend(NAMES.iter().map(|name| (format!("{folder}{name}"), false)));
+        if !folder.is_empty() {
+            paths.push((folder.trim_end_matches('/').to_owned(), true));
+        }
+    }
+    paths
+}
