@@ -3,9 +3,11 @@
 //! Bytes in, verdicts out: this room opens no file. A scan that descends through the working tree passes the content of
 //! `.gitignore` and `.gitattributes` of each directory.
 
+mod attributes;
 mod glob;
 mod ignore;
 mod pattern;
 mod stack;
 
+pub use attributes::{Attributes, Source, Value};
 pub use ignore::{Ignore, List};
