@@ -4,10 +4,14 @@
 //! `.gitignore` and `.gitattributes` of each directory.
 
 mod attributes;
+mod convert;
+mod encoding;
 mod glob;
 mod ignore;
+mod lines;
 mod pattern;
 mod stack;
 
 pub use attributes::{Attributes, Source, Value};
+pub use convert::{AutoCrlf, Conversion, Settings};
 pub use ignore::{Ignore, List};

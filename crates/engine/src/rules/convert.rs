@@ -1,0 +1,257 @@
+//! Conversion between the working tree and git's objects: line ends, `ident`, `working-tree-encoding`.
+
+use super::{
+    attributes::Value,
+    encoding::Encoding,
+    lines::{self, Lines},
+};
+use crate::{Error, Result};
+use std::borrow::Cow;
+
+/// `core.autocrlf`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AutoCrlf {
+    /// `false`, and the default.
+    #[default]
+    No,
+    /// `true`.
+    Yes,
+    /// `input`.
+    Input,
+}
+
+/// Settings that conversion depends on.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// `core.autocrlf`.
+    pub auto_crlf: AutoCrlf,
+    /// Whether `core.eol` is `crlf`. Here its native value is `lf`, as for git on this system.
+    pub eol_is_crlf: bool,
+    /// The drivers with any setting `filter.<driver>.*`. The attribute `filter` has no effect for others.
+    pub filters: Vec<Vec<u8>>,
+}
+
+/// What happens to line ends. In the variants, the end in the working tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ends {
+    Kept,
+    /// In every file.
+    Text {
+        crlf: bool,
+    },
+    /// In files that look like text.
+    Auto {
+        crlf: bool,
+    },
+}
+
+/// The conversion of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversion {
+    ends: Ends,
+    ident: bool,
+    encoding: Option<Encoding>,
+    filter: Option<Vec<u8>>,
+}
+
+impl Conversion {
+    /// The attributes that it depends on.
+    pub const NAMES: [&str; 6] = ["text", "crlf", "eol", "ident", "filter", "working-tree-encoding"];
+
+    /// The conversion of a file with these values of [`Self::NAMES`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for other encodings than Unicode's.
+    pub fn of([text, crlf, eol, ident, filter, encoding]: &[Value; 6], settings: &Settings) -> Result<Self> {
+        let filter = match filter {
+            Value::Text(name) if settings.filters.iter().any(|known| **known == **name) => Some(name.to_vec()),
+            _ => None,
+        };
+        let encoding = match encoding {
+            Value::Unspecified => None,
+            Value::Text(name) => Encoding::named(name)?,
+            Value::Set | Value::Unset => return Err(Error::Unsupported("a working-tree-encoding without a name")),
+        };
+        Ok(Self { ends: Ends::of([text, crlf, eol], settings), ident: *ident == Value::Set, encoding, filter })
+    }
+
+    /// Whether it changes no content, in either direction.
+    pub fn is_identity(&self) -> bool {
+        self.ends == Ends::Kept && !self.ident && self.encoding.is_none() && self.filter.is_none()
+    }
+
+    /// The driver whose commands filter the content.
+    pub fn filter(&self) -> Option<&[u8]> {
+        self.filter.as_deref()
+    }
+
+    /// What git stores for `content` of the working tree.
+    ///
+    /// `index_blob` reads the blob of the path's index entry; in a conflict, that of stage 2. It is asked only when line
+    /// ends depend on it: if the blob has CRLF, git leaves the file alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for a filter, and for content that is invalid in its encoding.
+    pub fn to_git<'a>(
+        &self,
+        mut content: Cow<'a, [u8]>,
+        index_blob: impl FnOnce() -> Result<Option<Vec<u8>>>,
+    ) -> Result<Cow<'a, [u8]>> {
+        self.refuse_filter()?;
+        if let Some(encoding) = self.encoding
+            && !content.is_empty()
+        {
+            content = Cow::Owned(encoding.decode(&content)?);
+        }
+        let converts = match self.ends {
+            Ends::Kept => false,
+            Ends::Text { .. } => lines::has_crlf(&content),
+            Ends::Auto { .. } => {
+                lines::has_crlf(&content) && !Lines::count(&content).is_binary() && !index_blob()?.is_some_and(|blob| keeps_crlf(&blob))
+            }
+        };
+        if converts {
+            content = Cow::Owned(lines::to_lf(&content));
+        }
+        if self.ident && has_ident(&content) {
+            content = Cow::Owned(collapse_ident(&content));
+        }
+        Ok(content)
+    }
+
+    /// What a checkout writes for the content of a blob, whose id is `id` in hexadecimal.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for a filter, and for content that is no UTF-8 and has an encoding.
+    pub fn to_worktree<'a>(&self, mut content: Cow<'a, [u8]>, id: &str) -> Result<Cow<'a, [u8]>> {
+        self.refuse_filter()?;
+        if self.ident && has_ident(&content) {
+            content = Cow::Owned(expand_ident(&content, id));
+        }
+        let converts = match self.ends {
+            Ends::Text { crlf: true } => true,
+            Ends::Auto { crlf: true } => {
+                let found = Lines::count(&content);
+                found.lone_cr == 0 && found.crlf == 0 && !found.is_binary()
+            }
+            _ => false,
+        };
+        if converts && content.contains(&b'\n') {
+            content = Cow::Owned(lines::to_crlf(&content));
+        }
+        match self.encoding {
+            Some(encoding) if !content.is_empty() => Ok(Cow::Owned(encoding.encode(&content)?)),
+            _ => Ok(content),
+        }
+    }
+
+    fn refuse_filter(&self) -> Result<()> {
+        if self.filter.is_some() { Err(Error::Unsupported("a filter")) } else { Ok(()) }
+    }
+}
+
+impl Ends {
+    fn of([text, crlf, eol]: [&Value; 3], settings: &Settings) -> Self {
+        let auto = settings.auto_crlf;
+        let by_settings = auto == AutoCrlf::Yes || (auto == AutoCrlf::No && settings.eol_is_crlf);
+        let of = |value: &Value| match value {
+            Value::Set => Some(Self::Text { crlf: by_settings }),
+            Value::Unset => Some(Self::Kept),
+            Value::Text(name) if **name == *b"input" => Some(Self::Text { crlf: false }),
+            Value::Text(name) if **name == *b"auto" => Some(Self::Auto { crlf: by_settings }),
+            Value::Text(_) | Value::Unspecified => None,
+        };
+        let by_attribute = of(text).or_else(|| of(crlf));
+        let end = match eol {
+            Value::Text(name) if **name == *b"lf" => Some(false),
+            Value::Text(name) if **name == *b"crlf" => Some(true),
+            _ => None,
+        };
+        match (by_attribute, end) {
+            (Some(Self::Kept), _) => Self::Kept,
+            (Some(Self::Auto { .. }), Some(crlf)) => Self::Auto { crlf },
+            (_, Some(crlf)) => Self::Text { crlf },
+            (Some(ends), None) => ends,
+            (None, None) if auto == AutoCrlf::No => Self::Kept,
+            (None, None) => Self::Auto { crlf: auto == AutoCrlf::Yes },
+        }
+    }
+}
+
+/// Whether a blob of the index keeps git from normalising its file.
+fn keeps_crlf(blob: &[u8]) -> bool {
+    lines::has_crlf(blob) && !Lines::count(blob).is_binary()
+}
+
+/// Whether `content` has a keyword `$Id$`, expanded or not.
+fn has_ident(mut content: &[u8]) -> bool {
+    while let Some(at) = content.iter().position(|&byte| byte == b'$') {
+        content = content.get(at + 1..).unwrap_or_default();
+        match content {
+            [b'I', b'd', b'$', ..] => return true,
+            [b'I', b'd', b':', rest @ ..] => {
+                let end = rest.iter().position(|byte| matches!(byte, b'$' | b'\n'));
+                let Some((end, byte)) = end.and_then(|end| Some((end, rest.get(end)?))) else { return false };
+                if *byte == b'$' {
+                    return true;
+                }
+                content = rest.get(end + 1..).unwrap_or_default();
+            }
+            // git skips a byte behind `Id`.
+            [b'I', b'd', _, rest @ ..] => content = rest,
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Replaces each `$Id: …$` by `$Id$`.
+fn collapse_ident(mut content: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(content.len());
+    while let Some(at) = content.iter().position(|&byte| byte == b'$') {
+        let (before, rest) = content.split_at(at + 1);
+        out.extend_from_slice(before);
+        content = rest;
+        if let Some(keyword) = rest.strip_prefix(b"Id:").filter(|keyword| !keyword.is_empty()) {
+            let Some(end) = keyword.iter().position(|&byte| byte == b'$') else { break };
+            let (text, behind) = keyword.split_at(end);
+            if !text.contains(&b'\n') {
+                out.extend_from_slice(b"Id$");
+                content = behind.get(1..).unwrap_or_default();
+            }
+        }
+    }
+    out.extend_from_slice(content);
+    out
+}
+
+/// Replaces each `$Id$` and each `$Id: …$` that git could have written by the keyword with `id`.
+fn expand_ident(mut content: &[u8], id: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(content.len() + id.len() + 3);
+    while let Some(at) = content.iter().position(|&byte| byte == b'$') {
+        let (before, rest) = content.split_at(at + 1);
+        out.extend_from_slice(before);
+        content = rest;
+        if let Some(behind) = rest.strip_prefix(b"Id$") {
+            content = behind;
+        } else if let Some(keyword) = rest.strip_prefix(b"Id:") {
+            let Some(end) = keyword.iter().position(|&byte| byte == b'$') else { break };
+            let (text, behind) = keyword.split_at(end);
+            // Another version control system wrote a keyword with spaces inside.
+            let inner = text.get(1..).unwrap_or_default();
+            let space = inner.iter().position(|&byte| byte == b' ');
+            if text.contains(&b'\n') || space.is_some_and(|space| space + 1 < inner.len()) {
+                continue;
+            }
+            content = behind.get(1..).unwrap_or_default();
+        } else {
+            continue;
+        }
+        out.extend_from_slice(format!("Id: {id} $").as_bytes());
+    }
+    out.extend_from_slice(content);
+    out
+}
