@@ -2,6 +2,7 @@
 //! blocking on a pipe, and up to a size limit.
 
 use crate::error::{Error, Result};
+pub use rustix::fs::Stat;
 use std::{
     fs::{File, Metadata},
     io::{self, Read},
@@ -40,6 +41,19 @@ impl Kind {
             Self::Index => 1 << 30,
         }
     }
+}
+
+/// The kind of a directory entry, without following links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Folder,
+    /// A symbolic link.
+    Link,
+    /// A pipe, a socket or a device.
+    Other,
 }
 
 /// An open directory. It stays the same even if its path is renamed.
@@ -168,10 +182,99 @@ impl Folder {
         rustix::fs::readlinkat(&self.dir, path.as_ref(), Vec::new()).ok().map(std::ffi::CString::into_bytes)
     }
 
+    /// Opens the directory at `path` below it; no component may be a symbolic link. An empty path opens it anew.
+    pub fn folder(&self, path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref();
+        let (below, whole) = if path.as_os_str().is_empty() { (Path::new("."), self.path.clone()) } else { (path, self.path.join(path)) };
+        let dir = OwnedFd::from(resolve(self, below, rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY)?);
+        Ok(Self { dir, path: whole })
+    }
+
+    /// Calls `each` with the name and the kind of every entry, in the file system's order. `buffer` is reused memory.
+    /// It stops early once `each` is false.
+    pub fn entries(&mut self, buffer: &mut Vec<u8>, mut each: impl FnMut(&[u8], EntryKind) -> bool) -> io::Result<()> {
+        rustix::fs::seek(&self.dir, rustix::fs::SeekFrom::Start(0))?;
+        read_entries(&self.dir, buffer, |name, kind| {
+            if matches!(name, b"." | b"..") {
+                return Ok(true);
+            }
+            let kind = match kind {
+                // Some file systems do not store it.
+                rustix::fs::FileType::Unknown => match self.stat(to_path(name)) {
+                    Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(true),
+                    found => rustix::fs::FileType::from_raw_mode(found?.st_mode),
+                },
+                kind => kind,
+            };
+            Ok(each(name, entry_kind(kind)))
+        })
+    }
+
+    /// The metadata of the entry `path`, itself and not the target of a link.
+    pub fn stat(&self, path: impl AsRef<Path>) -> io::Result<Stat> {
+        Ok(rustix::fs::statat(&self.dir, path.as_ref(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?)
+    }
+
+    /// Its own metadata.
+    pub fn own_stat(&self) -> io::Result<Stat> {
+        Ok(rustix::fs::fstat(&self.dir)?)
+    }
+
     /// Whether `path` exists, whatever its type.
     pub fn has(&self, path: impl AsRef<Path>) -> bool {
         rustix::fs::statat(&self.dir, path.as_ref(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
+}
+
+/// The kind of an entry with this metadata.
+pub fn kind_of(stat: &Stat) -> EntryKind {
+    entry_kind(rustix::fs::FileType::from_raw_mode(stat.st_mode))
+}
+
+fn entry_kind(kind: rustix::fs::FileType) -> EntryKind {
+    match kind {
+        rustix::fs::FileType::RegularFile => EntryKind::File,
+        rustix::fs::FileType::Directory => EntryKind::Folder,
+        rustix::fs::FileType::Symlink => EntryKind::Link,
+        _ => EntryKind::Other,
+    }
+}
+
+/// Size of the buffer for directory entries.
+#[cfg(target_os = "linux")]
+const ENTRIES: usize = 32 << 10;
+
+#[cfg(target_os = "linux")]
+fn read_entries(
+    dir: &OwnedFd,
+    buffer: &mut Vec<u8>,
+    mut each: impl FnMut(&[u8], rustix::fs::FileType) -> io::Result<bool>,
+) -> io::Result<()> {
+    buffer.clear();
+    buffer.reserve(ENTRIES);
+    let mut entries = rustix::fs::RawDir::new(dir, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        if !each(entry.file_name().to_bytes(), entry.file_type())? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn read_entries(
+    dir: &OwnedFd,
+    _: &mut Vec<u8>,
+    mut each: impl FnMut(&[u8], rustix::fs::FileType) -> io::Result<bool>,
+) -> io::Result<()> {
+    for entry in rustix::fs::Dir::read_from(dir)? {
+        let entry = entry?;
+        if !each(entry.file_name().to_bytes(), entry.file_type())? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Creates a new file; fails if it exists.
@@ -262,9 +365,13 @@ fn resolve(folder: &Folder, path: &Path, access: rustix::fs::OFlags) -> io::Resu
     let mut dir = folder.dir.try_clone()?;
     let parts: Vec<_> = path.components().collect();
     for (at, part) in parts.iter().enumerate() {
-        let std::path::Component::Normal(name) = part else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let name = match part {
+            std::path::Component::Normal(name) => name,
+            std::path::Component::CurDir => std::ffi::OsStr::new("."),
+            _ => return Err(io::ErrorKind::InvalidInput.into()),
+        };
         let own = if at + 1 < parts.len() { OFlags::RDONLY | OFlags::DIRECTORY } else { access };
-        dir = openat(&dir, *name, flags | own, mode_of(own))?;
+        dir = openat(&dir, name, flags | own, mode_of(own))?;
     }
     Ok(File::from(dir))
 }
@@ -304,6 +411,19 @@ mod tests {
             assert!(matches!(folder.read(refused, Kind::Rules), Err(Error::NotReadable { .. })), "{refused}");
         }
         assert!(folder.read("../secret", Kind::Line).is_err());
+        let (mut inner, mut seen) = (folder.folder("")?, Vec::new());
+        for _ in 0..2 {
+            seen.clear();
+            inner.entries(&mut Vec::new(), |name, kind| {
+                seen.push((name.to_vec(), kind));
+                true
+            })?;
+        }
+        seen.sort_by(|a, b| a.0.cmp(&b.0));
+        let expect = [("dir", EntryKind::Folder), ("folder", EntryKind::Link), ("link", EntryKind::Link), ("pipe", EntryKind::Other)];
+        let expect = expect.into_iter().chain([("sparse", EntryKind::File)]);
+        assert_eq!(seen, expect.map(|(name, kind)| (name.as_bytes().to_vec(), kind)).collect::<Vec<_>>());
+        assert!(folder.folder("folder").is_err() && folder.folder("..").is_err() && folder.folder("dir").is_ok());
         assert!(Folder::open(&top.join("folder")).is_err());
         fs::rename(&top, home.path().join("moved"))?;
         assert!(!folder.is_in_place());

@@ -9,6 +9,7 @@ pub mod index;
 pub mod rules;
 mod stop;
 pub mod watch;
+pub mod worktree;
 
 pub use error::{Error, Result};
 pub use stop::{Never, Stop};

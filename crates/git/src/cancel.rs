@@ -11,7 +11,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        atomic::{AtomicU8, Ordering},
         mpsc,
     },
     time::{Duration, Instant},
@@ -29,8 +29,6 @@ pub struct Cancel(Arc<State>);
 
 struct State {
     why: AtomicU8,
-    // A second flag of the type that gix polls.
-    stopped: Arc<AtomicBool>,
     deadline: Option<Instant>,
     wakers: Mutex<Wakers>,
     /// The names looked up so far.
@@ -50,7 +48,6 @@ impl Cancel {
     pub fn new(deadline: Option<Instant>) -> Self {
         Self(Arc::new(State {
             why: AtomicU8::new(RUNNING),
-            stopped: Arc::new(AtomicBool::new(false)),
             deadline,
             wakers: Mutex::new(Wakers::default()),
             names: Mutex::default(),
@@ -77,7 +74,6 @@ impl Cancel {
         // The first reason wins: work is either cancelled or timed out, never both.
         let first = self.0.why.compare_exchange(RUNNING, why, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if first {
-            self.0.stopped.store(true, Ordering::Release);
             for (_, wake) in &self.lock().list {
                 wake();
             }
@@ -138,11 +134,6 @@ impl Cancel {
     /// Whether the answer depends on files whose changes are not watched.
     pub fn has_unwatched(&self) -> bool {
         self.0.unwatched.load(Ordering::Relaxed)
-    }
-
-    /// The flag that the in-process engine polls.
-    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.0.stopped)
     }
 
     /// Calls `wake` when the work is stopped, unless the guard is dropped first.

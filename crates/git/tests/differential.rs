@@ -1,5 +1,6 @@
 //! Differential tests: every read against git itself, on many unusual repositories.
 
+mod mutations;
 mod odd_repositories;
 
 use git::{

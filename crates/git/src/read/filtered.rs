@@ -41,8 +41,9 @@ fn is_odd(patterns: &[u8]) -> bool {
 }
 
 impl Repo {
-    pub(crate) fn has_filters(&self) -> bool {
-        !(self.settings.local_filters.is_empty() && self.settings.operator_filters.is_empty())
+    /// Whether there are filters that reads do not run. The files they apply to are set aside.
+    pub(crate) fn sets_files_aside(&self) -> bool {
+        !(self.settings.local_filters.is_empty() && (self.location.trusted || self.settings.operator_filters.is_empty()))
     }
 
     /// Whether an attributes file assigns a filter, or cannot be read.

@@ -15,6 +15,7 @@ pub(crate) mod needs;
 pub(crate) mod operation;
 pub(crate) mod patch;
 pub(crate) mod rename;
+pub(crate) mod scan;
 pub(crate) mod shallow;
 pub(crate) mod show;
 pub(crate) mod staged;

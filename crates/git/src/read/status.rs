@@ -1,7 +1,6 @@
 //! Differences between `HEAD`, the index and the working tree.
 
 use crate::{
-    beneath::Kind,
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
@@ -124,7 +123,7 @@ impl Repo {
             return Err(only_git("an index with more than plain files"));
         }
         let (head, tree) = head_and_tree(engine)?;
-        let entries = pair_staged(engine, staged::changes(engine, &index, tree, cancel)?)?;
+        let entries = pair_staged(engine, staged::changes(engine, &index, tree, cancel)?, self.settings.status.renames)?;
         let branch = head.referent_name().map(|name| name.shorten().to_str_lossy().into_owned());
         let commit = head.id().map(gix::Id::detach);
         Ok((Head { branch, commit, ..Head::default() }, entries.into_values().collect()))
@@ -141,108 +140,28 @@ impl Repo {
     }
 
     fn status_in_process(&self, engine: &gix::Repository, cancel: &Cancel) -> Result<Status> {
-        if !self.settings.plain_status || self.settings.sparse || self.settings.conditional {
-            return Err(only_git("the status configuration"));
+        if let Some(why) = self.settings.status.odd {
+            return Err(only_git(why));
         }
-        self.check_read_by_engine()?;
-        let index = index_now(engine)?;
-        if !is_plain(&index) || (self.has_filters() && self.attributes_name_filters(&index)) {
+        let staged = index_now(engine)?;
+        if self.settings.sparse || !is_plain(&staged) {
             return Err(only_git("an index with more than plain files"));
         }
-        let ignores = index.entries().iter().filter_map(|entry| entry.path(&index).strip_suffix(b".gitignore"));
-        let ignores = ignores.filter(|dir| dir.is_empty() || dir.ends_with(b"/"));
-        if self.has_odd_ignore_patterns(ignores.chain([&b""[..]])) {
-            return Err(only_git("ignore patterns that the engine parses differently"));
-        }
         let (head, tree) = head_and_tree(engine)?;
-        let mut entries = pair_staged(engine, staged::changes(engine, &index, tree, cancel)?)?;
-        let mut untracked = Vec::new();
-        Self::scan_worktree(engine, cancel, &mut entries, &mut untracked)?;
-        // As git, collapse directories without tracked files, including those the engine descends into.
-        for path in &mut untracked {
-            let folders = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1);
-            let end = folders.into_iter().find(|end| index.prefixed_entries(path[..*end].as_bstr()).is_none());
-            path.truncate(end.unwrap_or(path.len()));
+        let mut entries = pair_staged(engine, staged::changes(engine, &staged, tree, cancel)?, self.settings.status.renames)?;
+        let index = self.index(engine, cancel)?;
+        let scan = self.scan(engine, &index, cancel)?;
+        if self.sets_files_aside() && scan.changes.iter().any(|change| change.letter == b'M') && self.attributes_name_filters(&staged) {
+            return Err(only_git("a changed file that a filter may convert"));
         }
-        untracked.sort();
-        untracked.dedup();
-        // A directory replaced a tracked file: git only reports the file as deleted.
-        untracked.retain(|path| path.strip_suffix(b"/").is_none_or(|file| index.entry_by_path(file.as_bstr()).is_none()));
-        let truncated = entries.len() + untracked.len() > MAX_ENTRIES;
-        let listed = entries.into_values().chain(untracked.into_iter().map(|path| Entry { index: b'?', worktree: b'?', path, from: None }));
+        for change in scan.changes {
+            let clean = || Entry { index: b' ', worktree: b' ', path: change.path.clone(), from: None };
+            entries.entry(change.path.clone()).or_insert_with(clean).worktree = change.letter;
+        }
+        let truncated = scan.truncated || entries.len() + scan.untracked.len() > MAX_ENTRIES;
+        let untracked = scan.untracked.into_iter().map(|path| Entry { index: b'?', worktree: b'?', path, from: None });
         let head = self.head_state(engine, &head, cancel)?;
-        Ok(Status { head, entries: listed.take(MAX_ENTRIES).collect(), truncated, ..Status::default() })
-    }
-
-    /// Leaves a working tree to git if a top-level `.gitmodules`, `.gitignore` or `.gitattributes` is large or not
-    /// regular: the engine could block on it or would read it whole.
-    fn check_read_by_engine(&self) -> Result<()> {
-        let worktree = self.worktree_folder()?;
-        let is_fine = |name: &&str| match worktree.file(name) {
-            Ok((_, found)) => found.len() <= Kind::Rules.limit(),
-            Err(err) => err.kind() == std::io::ErrorKind::NotFound,
-        };
-        match [".gitmodules", ".gitignore", ".gitattributes"].iter().find(|name| !is_fine(name)) {
-            None => Ok(()),
-            Some(_) => Err(only_git("a top-level file that is large or not regular")),
-        }
-    }
-
-    /// Adds the differences in the working tree.
-    fn scan_worktree(
-        engine: &gix::Repository,
-        cancel: &Cancel,
-        entries: &mut BTreeMap<Vec<u8>, Entry>,
-        untracked: &mut Vec<Vec<u8>>,
-    ) -> Result<()> {
-        use gix::status::{
-            index_worktree::Item,
-            plumbing::index_as_worktree::{Change, EntryStatus},
-        };
-        let platform = engine.status(gix::progress::Discard).map_err(Error::engine)?;
-        let platform = platform.index(gix::worktree::IndexPersistedOrInMemory::Persisted(index_now(engine)?));
-        let platform = platform
-            .untracked_files(gix::status::UntrackedFiles::Collapsed)
-            .index_worktree_rewrites(None)
-            .should_interrupt_owned(cancel.flag());
-        let items = platform.into_index_worktree_iter(Vec::<gix::bstr::BString>::new()).map_err(Error::engine)?;
-        for item in items {
-            cancel.check()?;
-            match item {
-                Ok(Item::Modification { rela_path, status, .. }) => {
-                    let letter = match status {
-                        EntryStatus::NeedsUpdate(_) => continue,
-                        EntryStatus::Change(Change::Removed) => b'D',
-                        EntryStatus::Change(Change::Type { .. }) => b'T',
-                        EntryStatus::Change(Change::Modification { .. }) => b'M',
-                        EntryStatus::Change(Change::SubmoduleModification(_)) | EntryStatus::Conflict { .. } | EntryStatus::IntentToAdd => {
-                            return Err(only_git("an entry that is not a plain file"));
-                        }
-                    };
-                    let path: Vec<u8> = rela_path.into();
-                    let clean = || Entry { index: b' ', worktree: b' ', path: path.clone(), from: None };
-                    entries.entry(path.clone()).or_insert_with(clean).worktree = letter;
-                }
-                Ok(Item::DirectoryContents { entry, .. }) => {
-                    if entry.status != gix::dir::entry::Status::Untracked {
-                        continue;
-                    }
-                    let is_dir = entry.disk_kind.is_some_and(|kind| kind.is_dir());
-                    let mut path: Vec<u8> = entry.rela_path.into();
-                    if is_dir {
-                        path.push(b'/');
-                    }
-                    if untracked.len() <= MAX_ENTRIES {
-                        untracked.push(path);
-                    }
-                }
-                Ok(Item::Rewrite { .. }) | Err(_) => {
-                    cancel.check()?;
-                    return Err(only_git("an item that the engine cannot read"));
-                }
-            }
-        }
-        cancel.check()
+        Ok(Status { head, entries: entries.into_values().chain(untracked).take(MAX_ENTRIES).collect(), truncated, ..Status::default() })
     }
 
     fn head_state(&self, engine: &gix::Repository, head: &gix::Head<'_>, cancel: &Cancel) -> Result<Head> {
@@ -264,10 +183,7 @@ impl Repo {
         // Changes inside submodules are detected without git.
         let args = ["status", "--porcelain=v2", "--branch", "-z", "--ignore-submodules=dirty"];
         let mut parser = Porcelain::default();
-        let mut process = self.read_worktree(&args, cancel)?.args(options);
-        if self.settings.plain_status {
-            process = process.arg("--untracked-files=normal");
-        }
+        let process = self.read_worktree(&args, cancel)?.args(options);
         let mut seen = 0;
         let ended = process.stream(cancel, |chunk| {
             seen += chunk.len();
@@ -326,8 +242,8 @@ fn head_and_tree(engine: &gix::Repository) -> Result<(gix::Head<'_>, Option<Obje
     Ok((head, tree.transpose().map_err(Error::engine)?))
 }
 
-/// Converts staged changes into entries, pairing renames.
-fn pair_staged(engine: &gix::Repository, changes: Vec<Staged>) -> Result<BTreeMap<Vec<u8>, Entry>> {
+/// Converts staged changes into entries, pairing renames if they are detected.
+fn pair_staged(engine: &gix::Repository, changes: Vec<Staged>, renames: bool) -> Result<BTreeMap<Vec<u8>, Entry>> {
     let lone = |side: (u32, ObjectId)| -> Result<Lone> {
         let size = engine.find_header(side.1).map_err(Error::engine)?.size();
         Ok(Lone { id: side.1, mode: side.0, size })
@@ -335,7 +251,7 @@ fn pair_staged(engine: &gix::Repository, changes: Vec<Staged>) -> Result<BTreeMa
     let deleted: Vec<&Staged> = changes.iter().filter(|change| change.new.is_none()).collect();
     let added: Vec<&Staged> = changes.iter().filter(|change| change.old.is_none()).collect();
     let mut moved = BTreeMap::new();
-    if !deleted.is_empty() && !added.is_empty() {
+    if renames && !deleted.is_empty() && !added.is_empty() {
         let from: Vec<Lone> = deleted.iter().filter_map(|change| change.old).map(lone).collect::<Result<_>>()?;
         let to: Vec<Lone> = added.iter().filter_map(|change| change.new).map(lone).collect::<Result<_>>()?;
         moved.extend(pair(&from, &to)?.into_iter().map(|(from, to)| (added[to].path.clone(), deleted[from].path.clone())));

@@ -19,6 +19,7 @@ pub(crate) mod settings;
 pub(crate) mod shape;
 pub(crate) mod snapshot;
 pub(crate) mod stamp;
+pub(crate) mod status_settings;
 pub(crate) mod vetting;
 pub(crate) mod watched;
 

@@ -3,7 +3,10 @@
 use crate::{
     beneath,
     error::{Error, Result},
-    repo::roots::{Location, Roots, read_within},
+    repo::{
+        roots::{Location, Roots, read_within},
+        status_settings::StatusSettings,
+    },
 };
 use gix::config::{
     File, Source,
@@ -109,8 +112,8 @@ pub(crate) struct Settings {
     pub(crate) plain_diff: bool,
     /// The index and objects are written with git's defaults.
     pub(crate) plain_index: bool,
-    /// Status is computed with git's defaults.
-    pub(crate) plain_status: bool,
+    /// How a status is computed.
+    pub(crate) status: StatusSettings,
     /// Commits are shown with git's defaults.
     pub(crate) plain_log: bool,
     /// Line endings may be converted.
@@ -129,6 +132,10 @@ pub(crate) struct Settings {
     pub(crate) local_merge_drivers: BTreeSet<String>,
     /// The repository's own configuration includes files, so only git knows the effective values.
     pub(crate) conditional: bool,
+    /// Some files are included under conditions that the engine does not support.
+    conditions: bool,
+    /// The repository's own configuration names an ignore file.
+    local_ignore_file: bool,
     /// Remotes that are local paths, such as the clone's origin.
     pub(crate) local_origins: Vec<PathBuf>,
     /// The repository's own configuration names a `blame.ignoreRevsFile`.
@@ -218,6 +225,13 @@ impl Settings {
         let mut settings = Self::from_file(&file);
         settings.conditional |= unread_includes;
         settings.is_doubtful |= unread_includes;
+        if unread_includes || settings.conditions || settings.conditional && !location.trusted {
+            settings.status.leave("included configuration");
+        }
+        // git would read any file that the repository names.
+        if settings.local_ignore_file && !location.trusted {
+            settings.status.leave("core.excludesFile");
+        }
         Ok(settings)
     }
 
@@ -225,7 +239,6 @@ impl Settings {
         let mut settings = Self {
             plain_diff: true,
             plain_index: true,
-            plain_status: true,
             plain_log: true,
             quote_ascii: true,
             default_abbrev: true,
@@ -351,17 +364,17 @@ impl Settings {
                 self.plain_log &= keys.iter().all(|key| key != "notesref");
                 self.plain_index &= keys.iter().all(|key| PLAIN_CORE.contains(&key.as_str()));
                 // The engine reads only the operator's.
-                let is_read = !local || keys.iter().all(|key| key != "excludesfile");
-                self.plain_index &= is_read;
-                self.plain_status &= is_read;
+                self.local_ignore_file |= local && keys.iter().any(|key| key == "excludesfile");
+                self.plain_index &= !self.local_ignore_file;
             }
-            ("status", None) | ("submodule", _) => self.plain_status = false,
             ("include" | "includeif", _) => {
                 self.conditional |= local;
                 self.is_doubtful |= local;
                 // The engine supports no other conditions.
-                self.plain_index &=
-                    subsection.is_none_or(|condition| condition.starts_with("gitdir:") || condition.starts_with("gitdir/i:"));
+                if subsection.is_some_and(|condition| !(condition.starts_with("gitdir:") || condition.starts_with("gitdir/i:"))) {
+                    self.plain_index = false;
+                    self.conditions = true;
+                }
             }
             _ => {}
         }
@@ -377,9 +390,7 @@ impl Settings {
         self.converts_text = is("core.autocrlf")
             || text("core.autocrlf").is_some_and(|value| !matches!(value.as_str(), "false" | "no" | "off" | "0" | ""))
             || text("core.eol").is_some_and(|value| value == "crlf");
-        if is("core.ignoreCase") || matches!(file.boolean("core.symlinks"), Ok(Some(false))) || is("core.precomposeUnicode") {
-            self.plain_status = false;
-        }
+        self.status = StatusSettings::of(file);
         self.plain_index &= !matches!(file.boolean("core.fileMode"), Ok(Some(false)));
         let is_whole = |key: &str| file.string(key).is_none_or(|path| path.starts_with(b"/") || path.starts_with(b"~/"));
         self.plain_index &= is_whole("core.excludesFile") && is_whole("core.attributesFile");
