@@ -18,7 +18,6 @@ pub(crate) mod rename;
 pub(crate) mod scan;
 pub(crate) mod shallow;
 pub(crate) mod show;
-pub(crate) mod staged;
 pub(crate) mod status;
 pub(crate) mod trees;
 pub(crate) mod unified;

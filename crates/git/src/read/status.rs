@@ -9,7 +9,7 @@ use crate::{
         filtered::NotCompared,
         modules::ignore::{Ignore, Reach},
         rename::{Lone, pair},
-        staged::{self, Staged},
+        scan::answered,
         upstream,
     },
     repo::{
@@ -19,6 +19,7 @@ use crate::{
         route::{Route, only_git},
     },
 };
+use engine::index::{Index, Staged};
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -118,15 +119,22 @@ impl Repo {
     }
 
     fn staged_in_process(&self, engine: &gix::Repository, cancel: &Cancel) -> Result<(Head, Vec<Entry>)> {
-        let index = index_now(engine)?;
-        if self.settings.sparse || !is_plain(&index) {
-            return Err(only_git("an index with more than plain files"));
+        if let Some(why) = self.settings.status.odd {
+            return Err(only_git(why));
         }
-        let (head, tree) = head_and_tree(engine)?;
-        let entries = pair_staged(engine, staged::changes(engine, &index, tree, cancel)?, self.settings.status.renames)?;
+        let index = self.index(engine, cancel)?;
+        let (head, entries) = self.compare_staged(engine, &index, cancel)?;
         let branch = head.referent_name().map(|name| name.shorten().to_str_lossy().into_owned());
         let commit = head.id().map(gix::Id::detach);
         Ok((Head { branch, commit, ..Head::default() }, entries.into_values().collect()))
+    }
+
+    /// `HEAD`, and what differs between its commit and the index.
+    fn compare_staged<'a>(&self, engine: &'a gix::Repository, index: &Index, cancel: &Cancel) -> Result<(gix::Head<'a>, BTreeMap<Vec<u8>, Entry>)> {
+        let (head, commit) = head_of(engine)?;
+        let tree = commit.map(|commit| commit.tree_id().map(gix::Id::detach)).transpose().map_err(Error::engine)?;
+        let changes = answered(index.staged(engine, tree, cancel), cancel)?;
+        Ok((head, pair_staged(engine, changes, self.settings.status.renames)?))
     }
 
     fn staged_with_git(&self, cancel: &Cancel) -> Result<(Head, Vec<Entry>)> {
@@ -143,15 +151,14 @@ impl Repo {
         if let Some(why) = self.settings.status.odd {
             return Err(only_git(why));
         }
-        let staged = index_now(engine)?;
-        if self.settings.sparse || !is_plain(&staged) {
-            return Err(only_git("an index with more than plain files"));
-        }
-        let (head, tree) = head_and_tree(engine)?;
-        let mut entries = pair_staged(engine, staged::changes(engine, &staged, tree, cancel)?, self.settings.status.renames)?;
         let index = self.index(engine, cancel)?;
+        let (head, mut entries) = self.compare_staged(engine, &index, cancel)?;
         let scan = self.scan(engine, &index, cancel)?;
-        if self.sets_files_aside() && scan.changes.iter().any(|change| change.letter == b'M') && self.attributes_name_filters(&staged) {
+        let has = |letter| scan.changes.iter().any(|change| change.letter == letter);
+        if self.settings.status.renames && has(b'A') && (has(b'D') || index.has_conflicts()) {
+            return Err(only_git("renames in the working tree"));
+        }
+        if self.sets_files_aside() && has(b'M') && self.attributes_name_filters(&index_now(engine)?) {
             return Err(only_git("a changed file that a filter may convert"));
         }
         for change in scan.changes {
@@ -209,9 +216,9 @@ impl Repo {
     /// As for any read.
     pub fn unmerged(&self, cancel: &Cancel) -> Result<Vec<RelPath>> {
         let here = |engine: &gix::Repository| {
-            let index = index_now(engine).ok()?;
-            let unmerged = index.entries().iter().filter(|entry| entry.stage() != gix::index::entry::Stage::Unconflicted);
-            let mut paths: Vec<RelPath> = unmerged.map(|entry| RelPath::from_git(entry.path(&index))).collect();
+            let index = self.index(engine, cancel).ok()?;
+            let unmerged = index.entries().iter().filter(|entry| entry.flags.stage() != 0);
+            let mut paths: Vec<RelPath> = unmerged.map(|entry| RelPath::from_git(index.path(entry))).collect();
             paths.dedup();
             Some(paths)
         };
@@ -236,20 +243,15 @@ pub(crate) fn is_plain(index: &gix::index::State) -> bool {
         })
 }
 
-fn head_and_tree(engine: &gix::Repository) -> Result<(gix::Head<'_>, Option<ObjectId>)> {
-    let (head, commit) = head_of(engine)?;
-    let tree = commit.map(|commit| commit.tree_id().map(gix::Id::detach));
-    Ok((head, tree.transpose().map_err(Error::engine)?))
-}
-
 /// Converts staged changes into entries, pairing renames if they are detected.
 fn pair_staged(engine: &gix::Repository, changes: Vec<Staged>, renames: bool) -> Result<BTreeMap<Vec<u8>, Entry>> {
     let lone = |side: (u32, ObjectId)| -> Result<Lone> {
         let size = engine.find_header(side.1).map_err(Error::engine)?.size();
         Ok(Lone { id: side.1, mode: side.0, size })
     };
-    let deleted: Vec<&Staged> = changes.iter().filter(|change| change.new.is_none()).collect();
-    let added: Vec<&Staged> = changes.iter().filter(|change| change.old.is_none()).collect();
+    let merged = || changes.iter().filter(|change| change.unmerged.is_none());
+    let deleted: Vec<&Staged> = merged().filter(|change| change.new.is_none()).collect();
+    let added: Vec<&Staged> = merged().filter(|change| change.old.is_none()).collect();
     let mut moved = BTreeMap::new();
     if renames && !deleted.is_empty() && !added.is_empty() {
         let from: Vec<Lone> = deleted.iter().filter_map(|change| change.old).map(lone).collect::<Result<_>>()?;
@@ -259,6 +261,10 @@ fn pair_staged(engine: &gix::Repository, changes: Vec<Staged>, renames: bool) ->
     let sources: Vec<Vec<u8>> = moved.values().cloned().collect();
     let entries = changes.into_iter().filter(|change| !(change.new.is_none() && sources.contains(&change.path))).map(|change| {
         let from = moved.get(&change.path).cloned();
+        if let Some(stages) = &change.unmerged {
+            let [index, worktree] = letters_of_conflict(stages.map(|stage| stage.is_some()));
+            return (change.path.clone(), Entry { index, worktree, path: change.path, from });
+        }
         let index = match (change.old, change.new) {
             _ if from.is_some() => b'R',
             (None, _) => b'A',
@@ -269,6 +275,19 @@ fn pair_staged(engine: &gix::Repository, changes: Vec<Staged>, renames: bool) ->
         (change.path.clone(), Entry { index, worktree: b' ', path: change.path, from })
     });
     Ok(entries.collect())
+}
+
+/// The letters of a path in conflict, by the stages it has.
+fn letters_of_conflict(stages: [bool; 3]) -> [u8; 2] {
+    match stages {
+        [false, true, false] => *b"AU",
+        [true, true, false] => *b"UD",
+        [false, false, true] => *b"UA",
+        [true, false, true] => *b"DU",
+        [false, true, true] => *b"AA",
+        [true, true, true] => *b"UU",
+        [_, false, false] => *b"DD",
+    }
 }
 
 /// Sorts as `git status --short`: tracked paths, merged or not, then untracked, then ignored.
