@@ -7,6 +7,7 @@ pub mod beneath;
 mod error;
 pub mod index;
 pub mod rules;
+pub mod history;
 mod stop;
 pub mod watch;
 pub mod worktree;

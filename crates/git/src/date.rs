@@ -67,6 +67,42 @@ pub(crate) fn for_git(text: &str) -> Result<String> {
     read.map_err(|why| Error::bad_name(text, "a date", why))
 }
 
+/// Seconds since 1970 of a date as [`for_git`] writes it; `None` if they depend on the local time zone.
+pub(crate) fn seconds(date: &str, now: u64) -> Option<u64> {
+    if let Some(seconds) = date.strip_prefix('@') {
+        return seconds.strip_suffix(" +0000")?.parse().ok();
+    }
+    let words: Vec<&str> = date.split(' ').collect();
+    match words.as_slice() {
+        [day, time, zone] if zone.starts_with(['+', '-']) => whole_seconds(day, time, zone),
+        _ => {
+            let span = words.chunks(2).map(|pair| {
+                let [number, unit] = pair else { return None };
+                // git counts months and years, and the days of the week, in local time.
+                let unit = UNITS.iter().filter(|(_, seconds)| *seconds <= 7 * DAY).find(|(name, _)| name == unit)?;
+                number.parse::<u64>().ok()?.checked_mul(unit.1)
+            });
+            now.checked_sub(span.sum::<Option<u64>>()?)
+        }
+    }
+}
+
+/// The seconds of `2024-03-01 10:00:00 -0500`.
+fn whole_seconds(day: &str, time: &str, zone: &str) -> Option<u64> {
+    let numbers = |text: &str, sign: char| text.split(sign).map(|part| part.parse().ok()).collect::<Option<Vec<u64>>>();
+    let (day, time) = (numbers(day, '-')?, numbers(time, ':')?);
+    let ([year, month, day], [hour, minute, second]) = (day.as_slice(), time.as_slice()) else { return None };
+    if *hour > 23 || *second > 59 {
+        return None;
+    }
+    let (year, month) = (u32::try_from(*year).ok()?, u32::try_from(*month).ok()?);
+    let in_years: u32 = (1970..year).map(|year| days(year, 2) + 337).sum();
+    let in_months: u32 = (1..month).map(|month| days(year, month)).sum();
+    let local = ((u64::from(in_years + in_months) + day - 1) * 24 + hour) * 3600 + minute * 60 + second;
+    let zone: i64 = zone.parse().ok()?;
+    local.checked_add_signed(-(zone / 100 * 3600 + zone % 100 * 60))
+}
+
 fn read(text: &str) -> std::result::Result<String, &'static str> {
     if let Some(seconds) = epoch(text) {
         return if seconds <= LAST { Ok(format!("@{seconds} +0000")) } else { Err(NOT_COUNTED) };
@@ -382,6 +418,26 @@ mod tests {
             ("now", "now"),
         ] {
             assert_eq!(for_git(text).ok().as_deref(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_have_seconds_unless_they_are_local() {
+        for (text, expected) in [
+            ("@12 +0000", Some(12)),
+            ("2024-03-01 10:00:00 -0500", Some(1_709_305_200)),
+            ("2000-02-29 23:59:59 +0130", Some(951_863_399)),
+            ("2 week 1 second", Some(2_000_000_000 - 14 * DAY - 1)),
+            ("1 month", None),
+            ("1 friday", None),
+            ("2024-03-01", None),
+            ("2024-03-01 10:00:00", None),
+            ("2024-03-01 24:00:00 +0000", None),
+            ("yesterday 17:00:00", None),
+            ("1 march", None),
+            ("now", None),
+        ] {
+            assert_eq!(seconds(text, 2_000_000_000), expected, "{text}");
         }
     }
 

@@ -16,6 +16,7 @@ use crate::{
         route::{Route, only_git},
     },
 };
+use engine::history::History;
 use gix::{ObjectId, bstr::ByteSlice, refs::FullNameRef};
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -83,6 +84,30 @@ pub struct Branch {
     pub broken: Option<String>,
 }
 
+/// The commits that branches have to contain, or not.
+#[derive(Clone, Copy)]
+struct Reach {
+    contains: Option<ObjectId>,
+    not_contains: Option<ObjectId>,
+}
+
+impl Reach {
+    /// Keeps the references that fulfil it.
+    fn select(self, engine: &gix::Repository, found: &mut Vec<Named>, cancel: &Cancel) -> Result<()> {
+        if self.contains.is_none() && self.not_contains.is_none() {
+            return Ok(());
+        }
+        let mut history = History::open(engine, cancel)?;
+        for (id, wanted) in [(self.contains, true), (self.not_contains, false)] {
+            let Some(id) = id else { continue };
+            let tips: Vec<ObjectId> = found.iter().map(|named| named.1).collect();
+            let mut contain = history.containing(&tips, id)?.into_iter();
+            found.retain(|_| contain.next() == Some(wanted));
+        }
+        Ok(())
+    }
+}
+
 /// Collects the branches in the window and counts the rest: a repository can have a million.
 struct Window<'a> {
     query: &'a BranchQuery,
@@ -117,15 +142,17 @@ impl Repo {
     ///
     /// [`Error::UnknownRevision`] for `contains` and `not_contains`.
     pub fn branches(&self, query: &BranchQuery, cancel: &Cancel) -> Result<(Branches, Route)> {
-        self.answer("branches", |engine| list(engine, query, cancel), || self.branches_with_git(query, cancel))
+        let commit = |rev: &Option<Rev>| rev.as_ref().map(|rev| self.resolve_commit(rev, cancel)).transpose();
+        let reach = Reach { contains: commit(&query.contains)?, not_contains: commit(&query.not_contains)? };
+        self.answer("branches", |engine| list(engine, query, reach, cancel), || self.branches_with_git(query, reach, cancel))
     }
 
-    fn branches_with_git(&self, query: &BranchQuery, cancel: &Cancel) -> Result<Branches> {
+    fn branches_with_git(&self, query: &BranchQuery, reach: Reach, cancel: &Cancel) -> Result<Branches> {
         let mut window = Window::new(query);
         let mut process = self.read(&["for-each-ref", "--format=%(objectname)%00%(symref)%00%(refname)"]);
-        for (option, rev) in [("--contains", &query.contains), ("--no-contains", &query.not_contains)] {
-            if let Some(rev) = rev {
-                process = process.arg(format!("{option}={}", self.resolve_commit(rev, cancel)?));
+        for (option, id) in [("--contains", reach.contains), ("--no-contains", reach.not_contains)] {
+            if let Some(id) = id {
+                process = process.arg(format!("{option}={id}"));
             }
         }
         let mut partial = Vec::new();
@@ -206,23 +233,25 @@ fn shorten(full: &[u8]) -> &[u8] {
     full.strip_prefix(b"refs/heads/").or_else(|| full.strip_prefix(b"refs/remotes/")).unwrap_or(full)
 }
 
-fn list(engine: &gix::Repository, query: &BranchQuery, cancel: &Cancel) -> Result<Branches> {
-    if query.contains.is_some() || query.not_contains.is_some() {
-        return Err(only_git("a reachability filter"));
-    }
+fn list(engine: &gix::Repository, query: &BranchQuery, reach: Reach, cancel: &Cancel) -> Result<Branches> {
     let head = engine.head_name().map_err(Error::engine)?;
     let platform = engine.references().map_err(Error::engine)?;
-    let mut window = Window::new(query);
+    let mut found: Vec<Named> = Vec::new();
     for prefix in prefixes(query.kind) {
         for reference in platform.prefixed(*prefix).map_err(Error::engine)? {
             cancel.check()?;
             let reference = reference.map_err(Error::engine)?;
             match reference.try_id() {
-                Some(id) => window.push(reference.name().as_bstr(), id.detach()),
+                Some(id) => found.push((reference.name().as_bstr().to_vec(), id.detach())),
                 None if prefix.starts_with("refs/remotes") => {}
                 None => return Err(only_git("a symbolic branch")),
             }
         }
+    }
+    reach.select(engine, &mut found, cancel)?;
+    let mut window = Window::new(query);
+    for (name, id) in found {
+        window.push(&name, id);
     }
     let abbreviate = Abbreviator::of(engine);
     let mut shown = Vec::with_capacity(window.names.len());

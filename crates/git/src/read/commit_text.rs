@@ -100,15 +100,6 @@ impl Stamp {
     }
 }
 
-/// The committer time, which orders history walks; 0 if unreadable.
-pub(crate) fn committed(data: &[u8]) -> i64 {
-    let mut lines = data.lines().skip_while(|line| line.starts_with(b"tree ") || line.starts_with(b"parent "));
-    let is_author = lines.next().is_some_and(|line| line.starts_with(b"author"));
-    let committer = lines.next().filter(|line| is_author && line.starts_with(b"committer"));
-    let after = committer.and_then(|line| Some(line[line.rfind_byte(b'>')? + 1..].trim_ascii_start()));
-    after.and_then(|text| parse(&text[..digits(text)])).unwrap_or_default()
-}
-
 fn digits(text: &[u8]) -> usize {
     text.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
@@ -161,7 +152,7 @@ mod tests {
         fn any_bytes_never_panic(data in proptest::collection::vec(any::<u8>(), 0..200)) {
             let text = CommitText::of(&data);
             let _ = text.author().map(|ident| (ident.stamp.iso(), ident.stamp.shown()));
-            let _ = (committed(&data), Ident::of(&data), Stamp::of(&data));
+            let _ = (Ident::of(&data), Stamp::of(&data));
         }
     }
 }

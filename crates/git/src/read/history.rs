@@ -7,6 +7,7 @@ use crate::{
     read::{
         fields::{Layout, MAX_FIELD, clipped},
         needs::is_attributes,
+        tagged,
     },
     repo::{Repo, of_tree},
 };
@@ -82,6 +83,12 @@ impl Repo {
     /// [`Error::UnknownRevision`]; [`Error::NoTag`] if no tag reaches it.
     pub fn describe(&self, rev: &Rev, any_tag: bool, exact: bool, cancel: &Cancel) -> Result<String> {
         let id = self.resolve_commit(rev, cancel)?;
+        let in_process = |engine: &gix::Repository| tagged::describe(engine, id, any_tag, exact, cancel);
+        let (found, _) = self.answer("describe", in_process, || self.describe_with_git(id, any_tag, exact, cancel))?;
+        found.ok_or_else(|| Error::NoTag(rev.as_str().to_owned()))
+    }
+
+    fn describe_with_git(&self, id: ObjectId, any_tag: bool, exact: bool, cancel: &Cancel) -> Result<Option<String>> {
         let mut process = self.read(&["describe", "--long", "--abbrev=12"]).may_die();
         for (option, wanted) in [("--tags", any_tag), ("--exact-match", exact)] {
             if wanted {
@@ -92,9 +99,9 @@ impl Repo {
         if ended.code != Some(0) {
             // git describe dies without a tag, and if it cannot read the history.
             self.read(&["rev-list", "--count"]).arg(id.to_string()).success(cancel, MAX_OUTPUT)?;
-            return Err(Error::NoTag(rev.as_str().to_owned()));
+            return Ok(None);
         }
-        Ok(output.trim_ascii_end().to_str_lossy().into_owned())
+        Ok(Some(output.trim_ascii_end().to_str_lossy().into_owned()))
     }
 
     /// The reflog of a reference, or of HEAD, newest first.

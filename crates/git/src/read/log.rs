@@ -5,23 +5,23 @@ use crate::{
     date,
     error::{Error, Result},
     name::{RelPath, Rev},
-    process::Mode,
+    process::{Mode, Process},
     read::{
-        commit_text::{self, CommitText, Stamp},
-        fields::{MAX_FIELD, MAX_SUBJECT, clipped},
+        commit_text::Stamp,
+        fields::{MAX_FIELD, MAX_SUBJECT},
     },
-    repo::{Repo, rev::Abbreviator, route::Route},
+    repo::{
+        Repo,
+        route::{Route, only_git},
+    },
 };
+use engine::history::{History, Tip};
 use gix::{ObjectId, bstr::ByteSlice};
 use regex::bytes::{Regex, RegexBuilder};
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashSet},
-    ops::ControlFlow,
-};
+use std::ops::ControlFlow;
 
 /// Maximum bytes kept of a commit's parents and of the text it is filtered by.
-const MAX_TEXT: usize = 1 << 20;
+pub(crate) const MAX_TEXT: usize = 1 << 20;
 
 /// The commits to list.
 #[derive(Clone, Debug, Default)]
@@ -72,33 +72,25 @@ impl Repo {
     pub fn log(&self, query: &LogQuery, cancel: &Cancel, each: &mut (dyn FnMut(Commit) -> ControlFlow<()> + Send)) -> Result<Route> {
         let date = |text: &Option<String>| text.as_deref().map(date::for_git).transpose();
         let query = &LogQuery { since: date(&query.since)?, until: date(&query.until)?, ..query.clone() };
-        let tips = self.tips(query.rev.as_ref(), cancel)?;
-        let plain =
-            query.paths.is_empty() && [&query.author, &query.grep, &query.since, &query.until].iter().all(|filter| filter.is_none());
-        if plain && let [Tip { id, hidden: false }] = tips.as_slice() {
-            let mut given = 0;
-            let mut count = |commit| {
-                given += 1;
-                each(commit)
-            };
-            let is_plain = |engine: &gix::Repository| is_whole(engine) && !self.has_mailmap(engine);
-            let walk = |engine: &gix::Repository| is_plain(engine).then(|| self.walk(engine, *id, query, cancel, &mut count));
-            match self.with_engine(Mode::Read, walk)?.flatten() {
-                Some(Err(Error::Engine(why))) => {
-                    tracing::debug!(read = "log", why, "left to git");
-                    let rest = LogQuery { skip: query.skip + given, max_count: query.max_count.saturating_sub(given), ..query.clone() };
-                    return self.log_with_git(&tips, &rest, cancel, each).map(|()| Route::Cli);
-                }
-                Some(walked) => {
-                    tracing::debug!(read = "log", "answered in-process");
-                    return walked.map(|()| Route::Engine);
-                }
-                None => {}
+        let start = self.start(query.rev.as_ref(), cancel)?;
+        let filter = &Filter::new(query)?;
+        let mut given = 0;
+        let mut count = |commit| {
+            given += 1;
+            each(commit)
+        };
+        let walk = |engine: &gix::Repository| self.walk(engine, &start, query, filter.as_ref(), cancel, &mut count);
+        match self.with_engine(Mode::Read, walk)?.unwrap_or_else(|| Err(only_git("the format of the repository"))) {
+            Err(Error::Engine(why)) => {
+                tracing::debug!(read = "log", why, "left to git");
+                let rest = LogQuery { skip: query.skip + given, max_count: query.max_count.saturating_sub(given), ..query.clone() };
+                self.log_with_git(&self.tips(&start, cancel)?, &rest, filter.as_ref(), cancel, each).map(|()| Route::Cli)
+            }
+            walked => {
+                tracing::debug!(read = "log", "answered in-process");
+                walked.map(|()| Route::Engine)
             }
         }
-        tracing::debug!(read = "log", why = "a range, filters, a mailmap, or history that is not whole", "left to git");
-        self.log_with_git(&tips, query, cancel, each)?;
-        Ok(Route::Cli)
     }
 
     /// Whether a mailmap may map the names of authors.
@@ -118,24 +110,32 @@ impl Repo {
         is_there || self.settings.names_mailmap || self.settings.conditional
     }
 
-    /// The commits that a revision or range starts from, resolved.
-    fn tips(&self, rev: Option<&Rev>, cancel: &Cancel) -> Result<Vec<Tip>> {
+    /// The commits that a revision or range starts from.
+    fn start(&self, rev: Option<&Rev>, cancel: &Cancel) -> Result<Start> {
         let head = Rev::head();
         let rev = rev.unwrap_or(&head);
-        let shown = |rev: &Rev| self.resolve_commit(rev, cancel).map(|id| Tip { id, hidden: false });
-        let Some(range) = rev.range()? else { return Ok(vec![shown(rev)?]) };
-        let (from, to) = (self.resolve_commit(&range.from, cancel)?, shown(&range.to)?);
-        // In git's order, which decides between commits of the same second.
-        if !range.symmetric {
-            return Ok(vec![Tip { id: from, hidden: true }, to]);
-        }
-        let bases = self.merge_bases(from, to.id, cancel)?.into_iter().map(|id| Tip { id, hidden: true });
-        Ok(bases.chain([Tip { id: from, hidden: false }, to]).collect())
+        let Some(range) = rev.range()? else { return Ok(Start::One(self.resolve_commit(rev, cancel)?)) };
+        let (from, to) = (self.resolve_commit(&range.from, cancel)?, self.resolve_commit(&range.to, cancel)?);
+        Ok(if range.symmetric { Start::Symmetric { left: from, right: to } } else { Start::Range { from, to } })
+    }
+
+    /// The same as tips, in git's order, which decides between commits of the same second.
+    fn tips(&self, start: &Start, cancel: &Cancel) -> Result<Vec<Tip>> {
+        let tip = |hidden| move |id| Tip { id, hidden };
+        Ok(match *start {
+            Start::One(id) => vec![tip(false)(id)],
+            Start::Range { from, to } => vec![tip(true)(from), tip(false)(to)],
+            Start::Symmetric { left, right } => {
+                let bases = self.merge_bases(left, right, cancel)?.into_iter().map(tip(true));
+                bases.chain([left, right].map(tip(false))).collect()
+            }
+        })
     }
 
     /// The tips of `rev` as git arguments.
     pub(crate) fn tips_as_args(&self, rev: &Rev, cancel: &Cancel) -> Result<Vec<String>> {
-        Ok(self.tips(Some(rev), cancel)?.iter().map(|tip| format!("{}{}", if tip.hidden { "^" } else { "" }, tip.id)).collect())
+        let tips = self.tips(&self.start(Some(rev), cancel)?, cancel)?;
+        Ok(tips.iter().map(|tip| format!("{}{}", if tip.hidden { "^" } else { "" }, tip.id)).collect())
     }
 
     /// The best common ancestors of two commits.
@@ -144,6 +144,11 @@ impl Repo {
     ///
     /// As for any read.
     pub fn merge_bases(&self, one: ObjectId, other: ObjectId, cancel: &Cancel) -> Result<Vec<ObjectId>> {
+        let in_process = |engine: &gix::Repository| Ok(History::open(engine, cancel)?.merge_bases(one, other)?);
+        Ok(self.answer("merge-base", in_process, || self.merge_bases_with_git(one, other, cancel))?.0)
+    }
+
+    fn merge_bases_with_git(&self, one: ObjectId, other: ObjectId, cancel: &Cancel) -> Result<Vec<ObjectId>> {
         let process = self.read(&["merge-base", "--all"]).arg(one.to_string()).arg(other.to_string());
         let (ended, output) = process.output(cancel, 1 << 20)?;
         // Exit code 1 without output: unrelated histories.
@@ -153,11 +158,36 @@ impl Repo {
         Ok(output.lines().filter_map(|line| ObjectId::from_hex(line).ok()).collect())
     }
 
-    fn log_with_git(&self, tips: &[Tip], query: &LogQuery, cancel: &Cancel, each: &mut dyn FnMut(Commit) -> ControlFlow<()>) -> Result<()> {
-        let filter = Filter::new(query)?;
-        let mut process = self
-            .read(&["log", "-z", "--no-color", "--no-show-signature", "--no-decorate", "--encoding=UTF-8"])
-            .arg(format!("--format={FORMAT}{}", if filter.is_some() { FILTERED } else { "" }));
+    /// `git log` in the format of [`Records`], with the text that commits are filtered by if `filtered`.
+    fn log_process(&self, filtered: bool) -> Process<'_> {
+        self.read(&["log", "-z", "--no-color", "--no-show-signature", "--no-decorate", "--encoding=UTF-8"])
+            .arg(format!("--format={FORMAT}{}", if filtered { FILTERED } else { "" }))
+    }
+
+    /// A commit as git shows it.
+    pub(crate) fn record_with_git(&self, id: ObjectId, filtered: bool, cancel: &Cancel) -> Result<Record> {
+        let process = self.log_process(filtered).arg("--no-walk").arg(id.to_string()).arg("--");
+        let (mut records, mut found) = (Records::default(), None);
+        let mut keep = |record| {
+            found = Some(record);
+            ControlFlow::Break(())
+        };
+        let ended = process.stream(cancel, |chunk| records.push(chunk, &mut keep))?;
+        if !ended.full {
+            ended.require("log")?;
+        }
+        found.or_else(|| parse_record(&records.partial)).ok_or_else(|| only_git("a commit that git shows differently"))
+    }
+
+    fn log_with_git(
+        &self,
+        tips: &[Tip],
+        query: &LogQuery,
+        filter: Option<&Filter>,
+        cancel: &Cancel,
+        each: &mut dyn FnMut(Commit) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let mut process = self.log_process(filter.is_some());
         if filter.is_none() {
             process = process.arg(format!("--max-count={}", query.max_count)).arg(format!("--skip={}", query.skip));
         }
@@ -172,7 +202,7 @@ impl Repo {
         process = process.arg("--").args(query.paths.iter().map(RelPath::literal));
         let (mut passed, end) = (0, query.skip.saturating_add(query.max_count));
         let mut wanted = |record: Record| {
-            let Some(filter) = &filter else { return each(record.commit) };
+            let Some(filter) = filter else { return each(record.commit) };
             if !filter.matches(&record) {
                 return ControlFlow::Continue(());
             }
@@ -209,7 +239,7 @@ const PATTERN_LIMIT: usize = 10 << 20;
 
 /// Patterns for author and message. They are matched here, in linear time: the C library's matcher, which git uses,
 /// needs gigabytes for some patterns.
-struct Filter {
+pub(crate) struct Filter {
     author: Option<Regex>,
     message: Option<Regex>,
 }
@@ -226,105 +256,25 @@ impl Filter {
         Ok((filter.author.is_some() || filter.message.is_some()).then_some(filter))
     }
 
-    fn matches(&self, record: &Record) -> bool {
+    pub(crate) fn matches(&self, record: &Record) -> bool {
         let found = |pattern: &Option<Regex>, text: &[u8]| pattern.as_ref().is_none_or(|pattern| pattern.is_match(text));
         found(&self.author, &record.author) && found(&self.message, &record.message)
     }
 }
 
 /// A commit and the text it is filtered by.
-struct Record {
-    commit: Commit,
-    author: Vec<u8>,
-    message: Vec<u8>,
+pub(crate) struct Record {
+    pub(crate) commit: Commit,
+    pub(crate) author: Vec<u8>,
+    pub(crate) message: Vec<u8>,
 }
 
+/// Where a log starts.
 #[derive(Clone, Copy, Debug)]
-struct Tip {
-    id: ObjectId,
-    hidden: bool,
-}
-
-/// Whether no graft, shallow boundary or replacement alters the parents of commits.
-pub(crate) fn is_whole(engine: &gix::Repository) -> bool {
-    let dir = engine.common_dir();
-    !dir.join("shallow").exists() && !dir.join("info/grafts").exists() && !dir.join("refs/replace").exists()
-}
-
-impl Repo {
-    /// Walks as `git log` does: by commit date, and in order of discovery between equal dates.
-    fn walk(
-        &self,
-        engine: &gix::Repository,
-        tip: ObjectId,
-        query: &LogQuery,
-        cancel: &Cancel,
-        each: &mut dyn FnMut(Commit) -> ControlFlow<()>,
-    ) -> Result<()> {
-        let abbreviate = Abbreviator::of(engine);
-        let mut seen = HashSet::from([tip]);
-        let mut queue = BinaryHeap::from([(seconds(engine, tip)?, Reverse(0_u64), tip)]);
-        let end = query.skip.saturating_add(query.max_count);
-        let (mut discovered, mut passed) = (0, 0);
-        while let Some((_, _, id)) = queue.pop() {
-            if passed % 64 == 0 {
-                cancel.check()?;
-            }
-            if passed >= end {
-                break;
-            }
-            let object = engine.find_commit(id).map_err(Error::engine)?;
-            for parent in object.parent_ids() {
-                if seen.insert(parent.detach()) {
-                    discovered += 1;
-                    queue.push((seconds(engine, parent.detach())?, Reverse(discovered), parent.detach()));
-                }
-            }
-            passed += 1;
-            if passed > query.skip && self.pass_commit(&object, &abbreviate, cancel, each)?.is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn pass_commit(
-        &self,
-        object: &gix::Commit<'_>,
-        abbreviate: &Abbreviator,
-        cancel: &Cancel,
-        each: &mut dyn FnMut(Commit) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>> {
-        let text = CommitText::of(&object.data);
-        let author = text.author();
-        let date = author.as_ref().map_or(Stamp::default(), |author| author.stamp).iso();
-        let Some(date) = date.filter(|_| !text.is_encoded) else {
-            // Only git re-encodes such messages or formats such years.
-            let tip = Tip { id: object.id, hidden: false };
-            let one = LogQuery { max_count: 1, ..LogQuery::default() };
-            let mut flow = ControlFlow::Continue(());
-            self.log_with_git(&[tip], &one, cancel, &mut |commit| {
-                flow = each(commit);
-                flow
-            })?;
-            return Ok(flow);
-        };
-        let (name, email) = author.map_or((&[][..], &[][..]), |author| (author.name, author.email));
-        Ok(each(Commit {
-            id: object.id,
-            short: abbreviate.short(object.id),
-            parents: object.parent_ids().map(gix::Id::detach).collect(),
-            author: clipped(name, MAX_FIELD),
-            email: clipped(email, MAX_FIELD),
-            date,
-            subject: clipped(&subject(text.message), MAX_SUBJECT),
-        }))
-    }
-}
-
-pub(crate) fn seconds(engine: &gix::Repository, id: ObjectId) -> Result<i64> {
-    let object = engine.find_commit(id).map_err(Error::engine)?;
-    Ok(commit_text::committed(&object.data))
+pub(crate) enum Start {
+    One(ObjectId),
+    Range { from: ObjectId, to: ObjectId },
+    Symmetric { left: ObjectId, right: ObjectId },
 }
 
 /// The first paragraph on one line, as git's `%s`.

@@ -19,6 +19,8 @@ pub(crate) mod scan;
 pub(crate) mod shallow;
 pub(crate) mod show;
 pub(crate) mod status;
+pub(crate) mod tagged;
 pub(crate) mod trees;
 pub(crate) mod unified;
 pub(crate) mod upstream;
+pub(crate) mod walked;

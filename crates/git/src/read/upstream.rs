@@ -3,20 +3,15 @@
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
-    read::log,
     repo::{Repo, route::only_git},
 };
+use engine::history::History;
 use gix::{
     ObjectId,
     bstr::{BStr, BString, ByteSlice},
     refs::{FullName, FullNameRef},
     refspec::{MatchGroup, match_group::Item, parse::Operation},
 };
-use std::collections::{BinaryHeap, HashMap};
-
-/// Number of commits visited beyond the point where, with correct dates, the result is final.
-const SLOP: u32 = 16;
-
 /// The upstream of `branch`, whether or not it exists.
 ///
 /// # Errors
@@ -83,12 +78,7 @@ impl Repo {
         if here == there {
             return Ok((0, 0));
         }
-        let in_process = |engine: &gix::Repository| {
-            if !log::is_whole(engine) {
-                return Err(only_git("grafted, shallow or replaced parents"));
-            }
-            count(engine, here, there, cancel)
-        };
+        let in_process = |engine: &gix::Repository| Ok(History::open(engine, cancel)?.ahead_behind(here, there)?);
         self.answer("ahead-behind", in_process, || self.count_with_git(here, there, cancel)).map(|(counts, _)| counts)
     }
 
@@ -102,71 +92,4 @@ impl Repo {
             _ => Err(Error::Engine("git rev-list printed no counts".to_owned())),
         }
     }
-}
-
-const HERE: u8 = 1;
-const THERE: u8 = 2;
-const BOTH: u8 = HERE | THERE;
-
-/// The state of a visited commit.
-#[derive(Clone, Copy)]
-struct Visited {
-    sides: u8,
-    seconds: i64,
-    queued: bool,
-}
-
-/// Walks back from both commits, newest first, until every path has met the other side.
-fn count(engine: &gix::Repository, here: ObjectId, there: ObjectId, cancel: &Cancel) -> Result<(u64, u64)> {
-    let mut seen: HashMap<ObjectId, Visited> = HashMap::new();
-    let mut queue = BinaryHeap::new();
-    for (id, sides) in [(here, HERE), (there, THERE)] {
-        let seconds = log::seconds(engine, id)?;
-        seen.insert(id, Visited { sides, seconds, queued: true });
-        queue.push((seconds, id));
-    }
-    let (mut one_sided, mut oldest, mut slop, mut steps) = (2_u64, i64::MAX, SLOP, 0_u64);
-    while let Some((seconds, id)) = queue.pop() {
-        steps += 1;
-        if steps % 64 == 0 {
-            cancel.check()?;
-        }
-        if one_sided == 0 && seconds < oldest {
-            // With clock skew, commits counted for one side may still turn out to be shared.
-            slop -= 1;
-            if slop == 0 {
-                break;
-            }
-        }
-        let Some(commit) = seen.get_mut(&id) else { continue };
-        commit.queued = false;
-        let sides = commit.sides;
-        if sides != BOTH {
-            one_sided -= 1;
-            oldest = oldest.min(seconds);
-        }
-        for parent in engine.find_commit(id).map_err(Error::engine)?.parent_ids() {
-            let parent = parent.detach();
-            let known = seen.get(&parent).copied();
-            let mut next = match known {
-                Some(known) => known,
-                None => Visited { sides: 0, seconds: log::seconds(engine, parent)?, queued: false },
-            };
-            let merged = next.sides | sides;
-            if merged == next.sides {
-                continue;
-            }
-            if next.queued {
-                one_sided -= u64::from(merged == BOTH);
-            } else {
-                one_sided += u64::from(merged != BOTH);
-                queue.push((next.seconds, parent));
-            }
-            next.sides = merged;
-            next.queued = true;
-            seen.insert(parent, next);
-        }
-    }
-    let only = |side: u8| seen.values().filter(|commit| commit.sides == side).count() as u64;
-    Ok((only(HERE), only(THERE)))
 }

@@ -358,6 +358,13 @@ impl Abbreviator {
         id.attach(&self.0).shorten_or_id().to_string()
     }
 
+    /// Abbreviates to `len` digits, or more if they are ambiguous.
+    pub(crate) fn at_least(&self, id: ObjectId, len: usize) -> String {
+        let candidate = gix::odb::store::prefix::disambiguate::Candidate::new(id, len).ok();
+        let short = candidate.and_then(|candidate| self.0.objects.disambiguate_prefix(candidate).ok()?);
+        short.map_or_else(|| id.to_string(), |short| short.to_string())
+    }
+
     /// The usual length of an abbreviation here: that of `HEAD`.
     pub(crate) fn usual_len(&self) -> usize {
         self.0.head_id().map_or(7, |id| id.shorten_or_id().to_string().len())
