@@ -314,6 +314,51 @@ fn ahead_behind_is_the_difference_of_two_histories() -> Outcome {
     Ok(())
 }
 
+#[test]
+fn descriptions_and_reachability_match_git() -> Outcome {
+    for odd in odd_repositories::all() {
+        let repo = open(&odd)?;
+        let commits = commits(&odd);
+        for (at, id) in commits.iter().enumerate().filter(|(at, _)| at % 2 == 0) {
+            // Of several tags of one commit, git chooses the newest annotated one.
+            let (light, heavy) = (format!("light-{at}"), format!("heavy-{}", at % 3));
+            odd.git(&["tag", "--force", &light, id]);
+            odd.shell(&format!("GIT_COMMITTER_NAME=T GIT_COMMITTER_EMAIL=t@x GIT_COMMITTER_DATE='@{} +0000' git tag -f -a -m t {heavy} {id}", 1_700_000_000 + at % 5));
+        }
+        for id in &commits {
+            let rev = Rev::new(id.as_str())?;
+            for (any_tag, exact, args) in [
+                (false, false, &[][..]),
+                (true, false, &["--tags"]),
+                (true, true, &["--tags", "--exact-match"]),
+                (false, true, &["--exact-match"]),
+            ] {
+                let output = odd_repositories::git(&odd.path, &[&["describe", "--long", "--abbrev=12"], args, &[id]].concat());
+                let ours = match repo.describe(&rev, any_tag, exact, &Cancel::never()) {
+                    Err(git::Error::NoTag(_)) => String::new(),
+                    described => described?,
+                };
+                same(&odd, &format!("describe {id} {args:?}"), ours.as_bytes(), output.stdout.trim_ascii_end());
+            }
+            contained(&odd, &repo, &rev)?;
+        }
+    }
+    Ok(())
+}
+
+/// Compares the branches that contain a commit, and those that do not.
+fn contained(odd: &Odd, repo: &Repo, rev: &Rev) -> Outcome {
+    for (option, wanted) in [("--contains", true), ("--no-contains", false)] {
+        let (contains, not_contains) = (wanted.then(|| rev.clone()), (!wanted).then(|| rev.clone()));
+        let query = BranchQuery { kind: BranchKind::Local, contains, not_contains, skip: 0, take: usize::MAX };
+        let (branches, _) = repo.branches(&query, &Cancel::never())?;
+        let ours: Vec<u8> = branches.shown.iter().flat_map(|branch| [branch.name.as_slice(), b"\n"].concat()).collect();
+        let gits = odd.git(&["for-each-ref", "--format=%(refname:lstrip=2)", option, rev.as_str(), "refs/heads"]);
+        same(odd, &format!("{option} {rev}"), &ours, &gits);
+    }
+    Ok(())
+}
+
 fn branches(odd: &Odd, repo: &Repo) -> Outcome {
     let kinds = [(BranchKind::Local, vec!["refs/heads"]), (BranchKind::All, vec!["refs/heads", "refs/remotes"])];
     for (kind, prefixes) in kinds {
