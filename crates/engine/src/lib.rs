@@ -9,6 +9,7 @@ mod error;
 pub mod index;
 pub mod rules;
 pub mod history;
+pub mod quote;
 mod stop;
 pub mod watch;
 pub mod worktree;

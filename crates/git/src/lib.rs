@@ -10,7 +10,6 @@ mod date;
 mod error;
 mod name;
 mod process;
-pub mod quote;
 mod read;
 mod remote;
 mod repo;
@@ -24,6 +23,7 @@ pub use change::{
 };
 use engine::beneath;
 pub use engine::beneath::support as opening_support;
+pub use engine::quote;
 pub use error::{Child, Error, FailedHook, Halt, Holder, InSubmodule, LockFile, Misdirected, Obstacle, Result, Signer, Unpushed};
 pub use gix::{ObjectId, url::Scheme};
 pub use read::blame::{BlameQuery, BlamedLine, Origin};

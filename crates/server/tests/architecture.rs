@@ -50,7 +50,7 @@ const SERVER: [&str; 25] = [
     "cli",
 ];
 /// The modules of `git` in layers. The first line is one vocabulary: names are validated, and errors contain them.
-const GIT: [&str; 6] = ["cancel date error name quote", "process", "repo", "read", "change", "remote"];
+const GIT: [&str; 6] = ["cancel date error name", "process", "repo", "read", "change", "remote"];
 /// Maximum length of a function, in lines.
 const MAX_FUNCTION: usize = 60;
 /// Exceptions: file, function, maximum length, reason.

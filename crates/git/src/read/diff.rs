@@ -11,10 +11,9 @@ use crate::{
             Inside, Naming,
             ignore::{Ignore, Reach},
         },
-        patch::{Collector, Keep, Parser, Patch},
-        rename::{Lone, pair},
+        patch::{Keep, Parser, Patch},
+        render::{Renderer, SUBMODULE, Written},
         trees::{Change, Walk},
-        unified::{Side, Style, render},
     },
     repo::{
         Repo,
@@ -24,11 +23,15 @@ use crate::{
         settings::Settings,
     },
 };
+use engine::diff::patch::Style;
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{collections::HashSet, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt, path::PathBuf};
 
 /// Maximum size of a blob compared in-process. Larger ones go to a git process, which can be killed.
 pub(crate) const MAX_BLOB: u64 = 8 << 20;
+
+/// Maximum number of paths compared in-process.
+const MAX_CHANGES: usize = 200_000;
 
 /// The two sides of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,8 +91,7 @@ impl Repo {
         }
         needs.check()?;
         let in_process = |engine: &gix::Repository| match query.sides {
-            Sides::Trees(old, new) if query.keep.skip == 0 => self.tree_patch(engine, old, new, query, cancel),
-            Sides::Trees(..) => Err(only_git("a later part of a patch")),
+            Sides::Trees(old, new) => self.tree_patch(engine, old, new, query, cancel),
             _ => Err(only_git("a side that is not a tree")),
         };
         self.answer("diff", in_process, || self.diff_with_git(query, cancel))
@@ -162,7 +164,7 @@ impl Repo {
     ///
     /// # Errors
     ///
-    /// [`only_git`] if configuration, attributes, size or renames require it.
+    /// [`only_git`] if configuration, attributes or size require it.
     pub(crate) fn tree_patch(
         &self,
         engine: &gix::Repository,
@@ -171,32 +173,67 @@ impl Repo {
         query: &DiffQuery,
         cancel: &Cancel,
     ) -> Result<Patch> {
-        if !self.settings.plain_diff || !self.settings.default_abbrev || self.location.worktree.is_none() || self.settings.sparse {
-            return Err(only_git("the patch configuration"));
-        }
+        let files = self.tree_changes(engine, old, new, query, cancel)?;
+        let written = Written::new();
+        let renderer = self.renderer(engine, &files, Sides::Trees(old, new), query, (&written, cancel))?;
+        renderer.patch(&files, query.keep)
+    }
+
+    /// The paths that differ between two trees.
+    pub(crate) fn tree_changes(
+        &self,
+        engine: &gix::Repository,
+        old: Option<ObjectId>,
+        new: ObjectId,
+        query: &DiffQuery,
+        cancel: &Cancel,
+    ) -> Result<Vec<Change>> {
         let tree = |id: ObjectId| {
             let object = engine.find_object(id).map_err(Error::engine)?;
             object.peel_to_tree().map(|tree| tree.id).map_err(Error::engine)
         };
         let (old, new) = (old.map(tree).transpose()?, tree(new)?);
-        let walk = Walk { engine, paths: &query.paths, limit: query.keep.files, cancel };
-        let found = walk.compare(old, Some(new))?;
-        let mut files = found.changes;
-        let is_submodule = |side: Option<(u32, ObjectId)>| side.is_some_and(|(mode, _)| mode == 0o160_000);
-        if files.iter().any(|change| is_submodule(change.old) || is_submodule(change.new)) && self.may_hide_submodules() {
+        let walk = Walk { engine, paths: &query.paths, limit: MAX_CHANGES, cancel };
+        let mut found = walk.compare(old, Some(new))?;
+        if found.truncated {
+            return Err(only_git("very many changes"));
+        }
+        found.changes.retain(|change| !query.exclude.iter().any(|not| not.covers(&change.path)));
+        Ok(found.changes)
+    }
+
+    /// Renders these changes, if configuration and attributes allow it in-process.
+    pub(crate) fn renderer<'a>(
+        &'a self,
+        engine: &'a gix::Repository,
+        files: &[Change],
+        sides: Sides,
+        query: &DiffQuery,
+        (written, cancel): (&'a Written, &'a Cancel),
+    ) -> Result<Renderer<'a>> {
+        let Some(settings) = &self.settings.patch else { return Err(only_git("the patch configuration")) };
+        if !self.settings.default_abbrev || self.location.worktree.is_none() || self.settings.sparse {
+            return Err(only_git("the patch configuration"));
+        }
+        let is_submodule = |side: Option<(u32, ObjectId)>| side.is_some_and(|(mode, _)| mode == SUBMODULE);
+        let has_submodule = files.iter().any(|change| is_submodule(change.old) || is_submodule(change.new));
+        if has_submodule && (self.settings.ignored_submodules.is_some() || self.may_hide_submodules()) {
             return Err(only_git("the submodule configuration"));
         }
-        files.retain(|change| !query.exclude.iter().any(|not| not.covers(&change.path)));
         if !self.attributes_are_plain(engine, files.iter().map(|change| change.path.as_slice())) {
             return Err(only_git("diff attributes"));
         }
-        let renderer = Renderer {
-            engine,
-            abbreviate: Abbreviator::of(engine),
-            style: Style { context: query.context.unwrap_or(3), quote_ascii: self.settings.quote_ascii },
+        let style = Style {
+            context: query.context.unwrap_or(settings.context),
+            between: settings.between,
+            quote_ascii: self.settings.quote_ascii,
+            prefixes: sides.prefixes(&self.settings).map(|prefix| prefix.as_bytes().to_vec()),
+            bare_empty_lines: settings.bare_empty_lines,
+            indent_heuristic: settings.indent_heuristic,
+            minimal: settings.minimal,
+            null: Abbreviator::of(engine).short(ObjectId::null(engine.object_hash())),
         };
-        let patch = renderer.render(&files, query.keep, cancel)?;
-        Ok(Patch { truncated: patch.truncated || found.truncated, ..patch })
+        Ok(Renderer { engine, settings, style, written, cancel })
     }
 
     /// Whether no attributes file affects how these paths are compared.
@@ -233,86 +270,5 @@ impl Repo {
             }
         }
         true
-    }
-}
-
-/// Reads the content of changed files and renders them.
-struct Renderer<'a> {
-    engine: &'a gix::Repository,
-    abbreviate: Abbreviator,
-    style: Style,
-}
-
-impl Renderer<'_> {
-    fn render(&self, files: &[Change], keep: Keep, cancel: &Cancel) -> Result<Patch> {
-        let sources = self.renames(files)?;
-        let moved: HashSet<usize> = sources.iter().flatten().copied().collect();
-        let null = "0".repeat(self.abbreviate.usual_len());
-        let mut collector = Collector::new(keep);
-        for (at, change) in files.iter().enumerate() {
-            cancel.check()?;
-            if moved.contains(&at) {
-                continue;
-            }
-            let source = sources[at].map(|from| &files[from]);
-            let old = self.side(source.unwrap_or(change).path.clone(), source.map_or(change.old, |source| source.old))?;
-            let new = self.side(change.path.clone(), change.new)?;
-            let (old, new) = (old.as_ref(), new.as_ref());
-            let type_changed = matches!((old, new), (Some(a), Some(b)) if a.mode & 0o170_000 != b.mode & 0o170_000);
-            let parts = if type_changed {
-                [render(old, None, &null, self.style), render(None, new, &null, self.style)]
-            } else {
-                [render(old, new, &null, self.style), None]
-            };
-            if !parts.into_iter().flatten().all(|part| collector.push(part)) {
-                break;
-            }
-        }
-        Ok(collector.finish())
-    }
-
-    /// For each file, the index of its rename source.
-    fn renames(&self, files: &[Change]) -> Result<Vec<Option<usize>>> {
-        let lone = |wanted: fn(&Change) -> Option<(u32, ObjectId)>| -> Result<Vec<(usize, Lone)>> {
-            let sides = files.iter().enumerate().filter_map(|(at, change)| wanted(change).map(|side| (at, side)));
-            sides.map(|(at, (mode, id))| Ok((at, Lone { id, mode, size: self.size(mode, id)? }))).collect()
-        };
-        let deletes = files.iter().any(|change| change.new.is_none());
-        let adds = files.iter().any(|change| change.old.is_none());
-        let mut sources = vec![None; files.len()];
-        if !(deletes && adds) {
-            return Ok(sources);
-        }
-        let from = lone(|change| change.old.filter(|_| change.new.is_none()))?;
-        let to = lone(|change| change.new.filter(|_| change.old.is_none()))?;
-        let only = |list: &[(usize, Lone)]| list.iter().map(|(_, lone)| *lone).collect::<Vec<_>>();
-        for (old, new) in pair(&only(&from), &only(&to))? {
-            sources[to[new].0] = Some(from[old].0);
-        }
-        Ok(sources)
-    }
-
-    fn size(&self, mode: u32, id: ObjectId) -> Result<u64> {
-        if mode == 0o160_000 {
-            return Ok(0);
-        }
-        Ok(self.engine.find_header(id).map_err(Error::engine)?.size())
-    }
-
-    /// One side with its content.
-    fn side(&self, path: Vec<u8>, side: Option<(u32, ObjectId)>) -> Result<Option<Side>> {
-        let Some((mode, id)) = side else { return Ok(None) };
-        if mode == 0o160_000 {
-            // A submodule's commit is not an object of this repository, so its abbreviation is not looked up.
-            let len = self.abbreviate.usual_len();
-            let content = format!("Subproject commit {id}\n").into_bytes();
-            return Ok(Some(Side { path, mode, id, abbreviated: id.to_hex_with_len(len).to_string(), content }));
-        }
-        if self.size(mode, id)? > MAX_BLOB {
-            return Err(only_git("a file too large to be compared here"));
-        }
-        let content = self.engine.find_object(id).map_err(Error::engine)?.detach().data;
-        let abbreviated = self.abbreviate.short(id);
-        Ok(Some(Side { path, mode, id, abbreviated, content }))
     }
 }

@@ -7,9 +7,10 @@ use crate::{
     name::{RelPath, Rev},
     process::Mode,
     quote,
-    read::{diff::MAX_BLOB, trees::Walk, unified::is_binary},
+    read::{diff::MAX_BLOB, trees::Walk},
     repo::{Repo, index_file::index_now, route::Route},
 };
+use engine::diff::patch::is_binary;
 use gix::{ObjectId, bstr::ByteSlice};
 use grep_matcher::LineTerminator;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};

@@ -2,6 +2,7 @@
 
 pub(crate) mod blame;
 pub(crate) mod branch;
+pub(crate) mod combined;
 pub(crate) mod commit_text;
 pub(crate) mod described;
 pub(crate) mod diff;
@@ -16,11 +17,11 @@ pub(crate) mod operation;
 pub(crate) mod patch;
 pub(crate) mod rename;
 pub(crate) mod scan;
+pub(crate) mod render;
 pub(crate) mod shallow;
 pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod tagged;
 pub(crate) mod trees;
-pub(crate) mod unified;
 pub(crate) mod upstream;
 pub(crate) mod walked;

@@ -9,7 +9,6 @@ use crate::{
         commit_text::CommitText,
         diff::{DiffQuery, MAX_BLOB},
         patch::{Keep, MAX_PRELUDE, Parser, Patch},
-        trees::Walk,
     },
     repo::{
         Repo,
@@ -18,11 +17,9 @@ use crate::{
     },
 };
 use gix::{ObjectId, bstr::ByteSlice};
-use std::{collections::HashSet, ops::ControlFlow};
+use std::ops::ControlFlow;
 
 const MAX_LISTING: usize = 64 << 20;
-/// Maximum number of paths compared for a merge.
-const MAX_MERGED: usize = 100_000;
 
 /// Maximum size of a commit formatted in-process; its message is held more than once.
 const MAX_COMMIT: u64 = 1 << 20;
@@ -63,9 +60,6 @@ impl Repo {
     }
 
     fn show_in_process(&self, engine: &gix::Repository, id: ObjectId, query: &DiffQuery, cancel: &Cancel) -> Result<Patch> {
-        if query.keep.skip != 0 {
-            return Err(only_git("a later part of a patch"));
-        }
         if !self.settings.plain_log || self.has_notes_or_mailmap(engine) {
             return Err(only_git("the log configuration"));
         }
@@ -76,23 +70,20 @@ impl Repo {
         let mut prelude = prelude(&commit)?;
         let parents: Vec<ObjectId> = commit.parent_ids().map(gix::Id::detach).collect();
         if parents.len() > 1 {
-            if !query.paths.is_empty() || !is_clean_merge(engine, &commit, &parents, cancel)? {
-                return Err(only_git("a combined diff"));
+            if !query.paths.is_empty() {
+                return Err(only_git("a combined diff of some paths"));
             }
-            // git prints an empty line in place of the combined diff.
+            let patch = self.combined_patch(engine, &parents, id, query, cancel)?;
+            // git prints this line also in place of an empty diff.
             prelude.push(b'\n');
-            let prelude_cut = prelude.len() > MAX_PRELUDE;
-            prelude.truncate(MAX_PRELUDE);
-            return Ok(Patch { prelude, prelude_cut, ..Patch::default() });
+            return Ok(with_prelude(patch, prelude));
         }
         let parent = parents.first().copied();
         let patch = self.tree_patch(engine, parent, id, query, cancel)?;
         if !patch.files.is_empty() {
             prelude.push(b'\n');
         }
-        let prelude_cut = prelude.len() > MAX_PRELUDE;
-        prelude.truncate(MAX_PRELUDE);
-        Ok(Patch { prelude, prelude_cut, ..patch })
+        Ok(with_prelude(patch, prelude))
     }
 
     fn has_notes_or_mailmap(&self, engine: &gix::Repository) -> bool {
@@ -147,25 +138,10 @@ impl Keep {
     }
 }
 
-/// Whether every path equals that of one parent, so that the combined diff is empty.
-fn is_clean_merge(engine: &gix::Repository, commit: &gix::Commit<'_>, parents: &[ObjectId], cancel: &Cancel) -> Result<bool> {
-    let tree = commit.tree_id().map_err(Error::engine)?.detach();
-    let walk = Walk { engine, paths: &[], limit: MAX_MERGED, cancel };
-    let mut common: Option<HashSet<Vec<u8>>> = None;
-    for &parent in parents {
-        let parent = engine.find_commit(parent).and_then(|parent| parent.tree_id()).map_err(Error::engine)?;
-        let found = walk.compare(Some(parent.detach()), Some(tree))?;
-        if found.truncated {
-            return Ok(false);
-        }
-        let paths = found.changes.into_iter().map(|change| change.path);
-        let still: HashSet<Vec<u8>> = paths.filter(|path| common.as_ref().is_none_or(|before| before.contains(path))).collect();
-        if still.is_empty() {
-            return Ok(true);
-        }
-        common = Some(still);
-    }
-    Ok(false)
+fn with_prelude(patch: Patch, mut prelude: Vec<u8>) -> Patch {
+    let prelude_cut = prelude.len() > MAX_PRELUDE;
+    prelude.truncate(MAX_PRELUDE);
+    Patch { prelude, prelude_cut, ..patch }
 }
 
 /// The header `git show` prints before the patch.

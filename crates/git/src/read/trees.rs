@@ -12,7 +12,7 @@ use std::{cmp::Ordering, iter::Peekable, vec::IntoIter};
 const MAX_DEPTH: usize = 512;
 
 /// A path that differs, with mode and id on each side. Never a directory.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) path: Vec<u8>,
     pub(crate) old: Option<(u32, ObjectId)>,

@@ -9,6 +9,7 @@ pub(crate) mod index_file;
 pub(crate) mod index_names;
 pub(crate) mod lock;
 pub(crate) mod opening;
+pub(crate) mod patch_settings;
 pub(crate) mod policy;
 pub(crate) mod reachable;
 pub(crate) mod repositories;

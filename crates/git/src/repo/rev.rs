@@ -355,7 +355,8 @@ impl Abbreviator {
     }
 
     pub(crate) fn short(&self, id: ObjectId) -> String {
-        id.attach(&self.0).shorten_or_id().to_string()
+        let found = id.attach(&self.0).shorten().ok();
+        found.map_or_else(|| self.absent(id), |short| short.to_string())
     }
 
     /// Abbreviates to `len` digits, or more if they are ambiguous.
@@ -365,8 +366,21 @@ impl Abbreviator {
         short.map_or_else(|| id.to_string(), |short| short.to_string())
     }
 
-    /// The usual length of an abbreviation here: that of `HEAD`.
-    pub(crate) fn usual_len(&self) -> usize {
-        self.0.head_id().map_or(7, |id| id.shorten_or_id().to_string().len())
+    /// As git abbreviates an id that is not an object here: to the length at which no object has the same prefix.
+    fn absent(&self, id: ObjectId) -> String {
+        let len = self.0.objects.packed_object_count().map_or(7, usual_len);
+        let has_object = |len: &usize| {
+            let prefix = gix::hash::Prefix::new(&id, *len).ok();
+            prefix.is_some_and(|prefix| matches!(self.0.objects.lookup_prefix(prefix, None), Ok(Some(_))))
+        };
+        let whole = id.kind().len_in_hex();
+        let len = (len..whole).find(|len| !has_object(len)).unwrap_or(whole);
+        id.to_hex_with_len(len).to_string()
     }
+}
+
+/// git's usual length of an abbreviation, which grows with the number of packed objects.
+fn usual_len(packed: u64) -> usize {
+    let bits = u64::BITS - packed.leading_zeros();
+    usize::try_from(bits.div_ceil(2)).unwrap_or_default().max(7)
 }

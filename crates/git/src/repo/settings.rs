@@ -4,6 +4,7 @@ use crate::{
     beneath,
     error::{Error, Result},
     repo::{
+        patch_settings::PatchSettings,
         roots::{Location, Roots, read_within},
         status_settings::StatusSettings,
     },
@@ -95,9 +96,6 @@ const PLAIN_CORE: [&str; 21] = [
     "preloadindex",
 ];
 
-/// Keys below `diff.` that do not affect rendered patches.
-const HARMLESS_DIFF: [&str; 6] = ["tool", "guitool", "external", "colormoved", "colormovedws", "wordregex"];
-
 /// The relevant facts of a configuration.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact of the configuration")]
@@ -108,8 +106,10 @@ pub(crate) struct Settings {
     pub(crate) is_doubtful: bool,
     /// The working tree is sparse.
     pub(crate) sparse: bool,
-    /// Patches are rendered with git's defaults.
-    pub(crate) plain_diff: bool,
+    /// How patches are rendered; `None` if only git supports it.
+    pub(crate) patch: Option<PatchSettings>,
+    /// A setting may change patches in ways that only git supports.
+    odd_patch: bool,
     /// The index and objects are written with git's defaults.
     pub(crate) plain_index: bool,
     /// How a status is computed.
@@ -237,7 +237,6 @@ impl Settings {
 
     fn from_file(file: &File) -> Self {
         let mut settings = Self {
-            plain_diff: true,
             plain_index: true,
             plain_log: true,
             quote_ascii: true,
@@ -357,7 +356,9 @@ impl Settings {
                 self.plain_index &= keys.iter().all(|key| PLAIN_EXTENSIONS.contains(&key.as_str()));
             }
             ("index" | "feature" | "add" | "attr" | "hook" | "fsmonitor", _) => self.plain_index = false,
-            ("diff", None) => self.plain_diff &= keys.iter().all(|key| HARMLESS_DIFF.contains(&key.as_str())),
+            ("diff", None) => self.odd_patch |= !keys.iter().all(|key| PatchSettings::supports(key)),
+            // Its settings apply to files without an attribute.
+            ("diff", Some("default")) => self.odd_patch = true,
             ("log" | "format" | "notes" | "i18n" | "pretty", None) => self.plain_log = false,
             ("core", None) => {
                 self.comment_sign |= keys.iter().any(|key| matches!(key.as_str(), "commentchar" | "commentstring"));
@@ -384,6 +385,7 @@ impl Settings {
         let is = |key: &str| matches!(file.boolean(key), Ok(Some(true)));
         let text = |key: &str| file.string(key).map(|value| value.to_string().to_ascii_lowercase());
         self.sparse = is("core.sparseCheckout") || is("index.sparse");
+        self.patch = PatchSettings::of(file).filter(|_| !self.odd_patch);
         self.quote_ascii = !matches!(file.boolean("core.quotePath"), Ok(Some(false)));
         self.default_abbrev = text("core.abbrev").is_none_or(|value| value == "auto");
         // A key without a value is true.

@@ -1,0 +1,287 @@
+//! Renders changed paths as git prints them, on several threads if there are many.
+
+use crate::{
+    cancel::Cancel,
+    error::{Error, Result},
+    read::{
+        diff::MAX_BLOB,
+        patch::{Collector, FilePatch, Keep, Patch},
+        trees::Change,
+    },
+    repo::{patch_settings::PatchSettings, rev::Abbreviator, route::only_git},
+};
+use engine::diff::{
+    output::Output,
+    patch::{Side, Style, write},
+    renames::{self, Contents, Lone, Rename},
+};
+use gix::ObjectId;
+use parking_lot::{Condvar, Mutex};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
+
+/// The mode of a submodule.
+pub(crate) const SUBMODULE: u32 = 0o160_000;
+
+/// The number of files from which several threads are worth their start.
+const MANY: usize = 8;
+/// Files rendered ahead of the one that is collected next.
+const AHEAD: usize = 64;
+
+/// Threads that render one patch.
+static THREADS: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from).min(8));
+
+/// Content of the working tree, by path.
+pub(crate) type Written = HashMap<Vec<u8>, Vec<u8>>;
+
+/// What a patch is rendered from.
+pub(crate) struct Renderer<'a> {
+    pub(crate) engine: &'a gix::Repository,
+    pub(crate) settings: &'a PatchSettings,
+    pub(crate) style: Style,
+    /// The content of new sides that are in the working tree.
+    pub(crate) written: &'a Written,
+    pub(crate) cancel: &'a Cancel,
+}
+
+/// A file to render: its sides, and the similarity of a rename.
+struct Job<'a> {
+    old: Option<(&'a [u8], u32, ObjectId)>,
+    new: Option<(&'a [u8], u32, ObjectId)>,
+    percent: Option<u32>,
+}
+
+/// Results on their way from the threads to the collector.
+struct Queue {
+    /// The next job to start.
+    next: usize,
+    /// The next job to collect.
+    wanted: usize,
+    done: BTreeMap<usize, Result<Vec<FilePatch>>>,
+    /// Nothing more is wanted.
+    closed: bool,
+}
+
+impl Renderer<'_> {
+    /// The patch of these changes, sorted by path.
+    pub(crate) fn patch(&self, files: &[Change], keep: Keep) -> Result<Patch> {
+        let sources = self.renames(files)?;
+        let moved: Vec<usize> = sources.values().map(|rename| rename.from).collect();
+        let mut is_moved = vec![false; files.len()];
+        moved.into_iter().for_each(|from| is_moved[from] = true);
+        let jobs: Vec<Job> = (0..files.len())
+            .filter(|at| !is_moved[*at])
+            .map(|at| {
+                let change = &files[at];
+                let source = sources.get(&at).map(|rename| (&files[rename.from], rename.percent));
+                let before = source.map_or(change, |(source, _)| source);
+                Job {
+                    old: before.old.map(|(mode, id)| (before.path.as_slice(), mode, id)),
+                    new: change.new.map(|(mode, id)| (change.path.as_slice(), mode, id)),
+                    percent: source.map(|(_, percent)| percent),
+                }
+            })
+            .collect();
+        let mut collector = Collector::new(keep);
+        let mut collect = |parts: Vec<FilePatch>| parts.into_iter().all(|part| collector.push(part));
+        if jobs.len() < MANY || *THREADS == 1 {
+            let worker = Worker::new(self, self.engine.clone(), keep);
+            for job in &jobs {
+                if !collect(worker.file(job)?) {
+                    break;
+                }
+            }
+        } else {
+            self.in_parallel(&jobs, keep, &mut collect)?;
+        }
+        Ok(collector.finish())
+    }
+
+    fn in_parallel(&self, jobs: &[Job], keep: Keep, collect: &mut dyn FnMut(Vec<FilePatch>) -> bool) -> Result<()> {
+        let queue = Mutex::new(Queue { next: 0, wanted: 0, done: BTreeMap::new(), closed: false });
+        let changed = Condvar::new();
+        let (settings, style, written, cancel) = (self.settings, &self.style, self.written, self.cancel);
+        std::thread::scope(|scope| {
+            for _ in 0..(*THREADS).min(jobs.len()) {
+                let engine = self.engine.clone();
+                let (queue, changed) = (&queue, &changed);
+                scope.spawn(move || {
+                    let parts = Renderer { engine: &engine, settings, style: style.clone(), written, cancel };
+                    let worker = Worker::new(&parts, engine.clone(), keep);
+                    while let Some(at) = take(queue, changed, jobs.len()) {
+                        let result = worker.file(&jobs[at]);
+                        let mut queue = queue.lock();
+                        queue.done.insert(at, result);
+                        changed.notify_all();
+                    }
+                });
+            }
+            let result = gather(&queue, &changed, jobs.len(), collect);
+            queue.lock().closed = true;
+            changed.notify_all();
+            result
+        })
+    }
+
+    /// The rename of each added file that has one, by index.
+    pub(crate) fn renames(&self, files: &[Change]) -> Result<HashMap<usize, Rename>> {
+        let lone = |wanted: fn(&Change) -> Option<(u32, ObjectId)>| -> (Vec<usize>, Vec<Lone>) {
+            let sides = files.iter().enumerate().filter_map(|(at, change)| wanted(change).map(|side| (at, change, side)));
+            sides.map(|(at, change, (mode, id))| (at, Lone { path: &change.path, mode, id })).unzip()
+        };
+        if !self.settings.renames {
+            return Ok(HashMap::new());
+        }
+        let (from, deleted) = lone(|change| change.old.filter(|_| change.new.is_none()));
+        let (to, added) = lone(|change| change.new.filter(|_| change.old.is_none()));
+        let found = renames::find(&deleted, &added, self.settings.rename_limit, self, self.cancel)?;
+        Ok(found.into_iter().map(|rename| (to[rename.to], Rename { from: from[rename.from], ..rename })).collect())
+    }
+
+    pub(crate) fn content(&self, path: &[u8], id: ObjectId) -> Result<Cow<'_, [u8]>> {
+        if let Some(written) = self.written.get(path) {
+            return Ok(Cow::Borrowed(written));
+        }
+        if self.engine.find_header(id).map_err(Error::engine)?.size() > MAX_BLOB {
+            return Err(only_git("a file too large to be compared here"));
+        }
+        Ok(Cow::Owned(self.engine.find_object(id).map_err(Error::engine)?.detach().data))
+    }
+}
+
+impl Contents for Renderer<'_> {
+    fn size(&self, file: &Lone) -> engine::Result<u64> {
+        if let Some(written) = self.written.get(file.path) {
+            return Ok(written.len() as u64);
+        }
+        Ok(self.engine.find_header(file.id).map_err(engine::Error::corrupt)?.size())
+    }
+
+    fn read(&self, file: &Lone) -> engine::Result<Vec<u8>> {
+        match self.content(file.path, file.id) {
+            Ok(content) => Ok(content.into_owned()),
+            Err(err) => Err(engine::Error::corrupt(err)),
+        }
+    }
+}
+
+/// The next job, once the collector is close enough. `None` if all are started.
+fn take(queue: &Mutex<Queue>, changed: &Condvar, jobs: usize) -> Option<usize> {
+    let mut queue = queue.lock();
+    loop {
+        if queue.closed || queue.next >= jobs {
+            return None;
+        }
+        if queue.next < queue.wanted + AHEAD {
+            queue.next += 1;
+            return Some(queue.next - 1);
+        }
+        changed.wait(&mut queue);
+    }
+}
+
+/// Collects the results in order until enough are there.
+fn gather(queue: &Mutex<Queue>, changed: &Condvar, jobs: usize, collect: &mut dyn FnMut(Vec<FilePatch>) -> bool) -> Result<()> {
+    for at in 0..jobs {
+        let result = {
+            let mut queue = queue.lock();
+            queue.wanted = at;
+            changed.notify_all();
+            loop {
+                if let Some(result) = queue.done.remove(&at) {
+                    break result;
+                }
+                changed.wait(&mut queue);
+            }
+        };
+        if !collect(result?) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Renders files on one thread.
+struct Worker<'a> {
+    parts: &'a Renderer<'a>,
+    abbreviate: Abbreviator,
+    keep: Keep,
+}
+
+/// The content of one side, and its abbreviated id.
+struct Loaded<'a> {
+    content: Cow<'a, [u8]>,
+    abbreviated: String,
+}
+
+impl<'a> Worker<'a> {
+    fn new(parts: &'a Renderer<'a>, engine: gix::Repository, keep: Keep) -> Self {
+        Self { parts, abbreviate: Abbreviator::of(&engine), keep }
+    }
+
+    /// The patches of a file; two if its type changes.
+    fn file(&self, job: &Job) -> Result<Vec<FilePatch>> {
+        self.parts.cancel.check()?;
+        // Only the header is shown.
+        let is_same = matches!((job.old, job.new), (Some(old), Some(new)) if old.2 == new.2 && old.1 & 0o170_000 == new.1 & 0o170_000);
+        let load = |side: Option<(&[u8], u32, ObjectId)>| match side {
+            Some((path, mode, id)) if !is_same => self.load(path, mode, id).map(Some),
+            Some(_) => Ok(Some(Loaded { content: Cow::Borrowed(&[][..]), abbreviated: String::new() })),
+            None => Ok(None),
+        };
+        let (old, new) = (load(job.old)?, load(job.new)?);
+        let old = side_of(job.old, old.as_ref());
+        let new = side_of(job.new, new.as_ref());
+        let type_changed = matches!((job.old, job.new), (Some(a), Some(b)) if a.1 & 0o170_000 != b.1 & 0o170_000);
+        if type_changed {
+            Ok(vec![self.part(old, None, None)?, self.part(None, new, None)?])
+        } else {
+            Ok(vec![self.part(old, new, job.percent)?])
+        }
+    }
+
+    fn load(&self, path: &[u8], mode: u32, id: ObjectId) -> Result<Loaded<'a>> {
+        let content = if mode == SUBMODULE {
+            Cow::Owned(format!("Subproject commit {id}\n").into_bytes())
+        } else {
+            self.parts.content(path, id)?
+        };
+        Ok(Loaded { content, abbreviated: self.abbreviate.short(id) })
+    }
+
+    fn part(&self, old: Option<Side>, new: Option<Side>, percent: Option<u32>) -> Result<FilePatch> {
+        let mut out = Output::keeping(self.keep.skip, self.keep.per_file);
+        write(&mut out, old.as_ref(), new.as_ref(), percent, &self.parts.style, self.parts.cancel)?;
+        let kind = match (old, new) {
+            (None, _) => 'A',
+            (_, None) => 'D',
+            _ if percent.is_some() => 'R',
+            _ => 'M',
+        };
+        let path = new.or(old).map_or(&[][..], |side| side.path);
+        Ok(file_patch(out, old.map_or(path, |side| side.path), path, kind))
+    }
+}
+
+fn side_of<'s>(side: Option<(&'s [u8], u32, ObjectId)>, loaded: Option<&'s Loaded<'_>>) -> Option<Side<'s>> {
+    let ((path, mode, id), loaded) = (side?, loaded?);
+    Some(Side { path, mode, id, abbreviated: &loaded.abbreviated, content: &loaded.content, binary: None })
+}
+
+/// The patch of a file that is written.
+pub(crate) fn file_patch(out: Output, old_path: &[u8], path: &[u8], kind: char) -> FilePatch {
+    FilePatch {
+        old_path: old_path.to_vec(),
+        path: path.to_vec(),
+        text: out.text,
+        hunks: out.hunks,
+        size: out.size,
+        added: out.added,
+        removed: out.removed,
+        kind,
+        binary: out.binary,
+    }
+}
