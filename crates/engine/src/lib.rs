@@ -10,6 +10,8 @@ pub mod index;
 pub mod rules;
 pub mod history;
 pub mod quote;
+pub mod grep;
+mod queue;
 mod stop;
 pub mod watch;
 pub mod worktree;

@@ -1,37 +1,19 @@
 //! Searching tracked files, in the working tree or in a revision.
 
 use crate::{
-    beneath::{Folder, to_path},
     cancel::Cancel,
-    error::{EIO, Error, Result},
+    error::{Error, Result},
     name::{RelPath, Rev},
     process::Mode,
     quote,
-    read::{diff::MAX_BLOB, trees::Walk},
+    read::trees::{Change, Walk},
     repo::{Repo, index_file::index_now, route::Route},
 };
-use engine::diff::patch::is_binary;
-use gix::{ObjectId, bstr::ByteSlice};
-use grep_matcher::LineTerminator;
-use grep_regex::{RegexMatcher, RegexMatcherBuilder};
-use grep_searcher::{BinaryDetection, MmapChoice, Searcher, SearcherBuilder, Sink, SinkContext, SinkMatch};
-use parking_lot::Mutex;
-use std::{
-    io::{self, Read},
-    ops::ControlFlow,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use engine::grep::{File, Pattern, Search};
+use std::ops::ControlFlow;
 
-/// Files searched per batch.
-const BATCH: usize = 512;
-/// Output size that ends a batch early, to bound memory.
-const BATCH_OUTPUT: usize = 16 << 20;
 /// Maximum number of files searched in a revision.
 const MAX_FILES: usize = 500_000;
-/// Minimum number of files for which threads pay off.
-const WORTH_THREADS: usize = 64;
-/// Memory limit of a compiled pattern.
-const PATTERN_LIMIT: usize = 10 << 20;
 const LIST_LIMIT: usize = 256 << 20;
 
 /// What to search for, and where.
@@ -58,19 +40,6 @@ pub struct GrepSummary {
     pub too_large: usize,
 }
 
-/// A file to search.
-struct Candidate {
-    path: Vec<u8>,
-    id: Option<ObjectId>,
-}
-
-/// The matches in one file.
-#[derive(Default)]
-struct Hits {
-    text: Vec<u8>,
-    too_large: bool,
-}
-
 impl Repo {
     /// Passes matches in the format of `git grep -nI` to `each`, one file at a time, until it breaks.
     ///
@@ -83,13 +52,7 @@ impl Repo {
         cancel: &Cancel,
         each: &mut (dyn FnMut(&[u8]) -> ControlFlow<()> + Send),
     ) -> Result<(GrepSummary, Route)> {
-        let matcher = RegexMatcherBuilder::new()
-            .case_insensitive(query.ignore_case)
-            .line_terminator(Some(b'\n'))
-            .size_limit(PATTERN_LIMIT)
-            .dfa_size_limit(PATTERN_LIMIT)
-            .build(&query.pattern)
-            .map_err(|err| Error::BadPattern(err.to_string()))?;
+        let pattern = Pattern::new(&query.pattern, query.ignore_case).map_err(Error::BadPattern)?;
         if let Some(rev) = &query.rev {
             let mut needs = self.needs(cancel);
             needs.files(self.resolve(rev, cancel)?, &query.paths)?;
@@ -98,8 +61,8 @@ impl Repo {
         match &query.rev {
             Some(rev) if self.engine.is_none() => self.grep_with_git(rev, query, cancel, each),
             _ => {
-                let found = self.within(Mode::Read, || self.search_files(query, matcher, cancel, each))?;
-                found.map_err(|err| {
+                let found = self.within(Mode::Read, || self.search_files(query, &pattern, cancel, each))?;
+                found.map(|summary| (summary, Route::Engine)).map_err(|err| {
                     query.rev.as_ref().map_or(Ok(()), |rev| self.check_tree(rev, &err, cancel)).map_or_else(|why| why, |()| err)
                 })
             }
@@ -122,42 +85,26 @@ impl Repo {
     fn search_files(
         &self,
         query: &GrepQuery,
-        matcher: RegexMatcher,
+        pattern: &Pattern,
         cancel: &Cancel,
         each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
-    ) -> Result<(GrepSummary, Route)> {
-        let candidates = match (&query.rev, &self.engine) {
+    ) -> Result<GrepSummary> {
+        let list = match (&query.rev, &self.engine) {
             (Some(rev), Some(engine)) => self.files_in(&engine.to_thread_local(), rev, query, cancel)?,
-            _ => self.tracked_files(query, cancel)?,
+            _ => self.tracked_files(cancel)?,
         };
-        let worktree = self.worktree_folder().ok();
-        let search = Search { engine: self.engine.as_ref(), worktree, matcher, context: query.context };
-        let mut summary = GrepSummary::default();
-        let mut next = 0;
-        let mut printed = false;
-        while next < candidates.len() {
-            let batch = &candidates[next..candidates.len().min(next + BATCH)];
-            let found = search.batch(batch, cancel)?;
-            next += found.len();
-            for hits in found {
-                summary.too_large += usize::from(hits.too_large);
-                if hits.text.is_empty() {
-                    continue;
-                }
-                summary.files += 1;
-                if printed && query.context > 0 && each(b"--\n").is_break() {
-                    return Ok((summary, Route::Engine));
-                }
-                printed = true;
-                if each(&hits.text).is_break() {
-                    return Ok((summary, Route::Engine));
-                }
-            }
+        let files = list.files(&query.paths);
+        let label = |path: &[u8], out: &mut Vec<u8>| out.extend_from_slice(quote::listed(path).as_bytes());
+        let (worktree, objects) = (self.worktree_folder().ok(), self.engine.as_ref());
+        let search = Search { pattern, context: query.context, worktree, objects, label: &label, stop: cancel };
+        let summary = search.run(&files, each).map_err(|err| cancel.check().err().unwrap_or_else(|| err.into()))?;
+        match summary.missing {
+            Some(id) => Err(Error::MissingObject(id.to_string())),
+            None => Ok(GrepSummary { files: summary.files, too_large: summary.too_large }),
         }
-        Ok((summary, Route::Engine))
     }
 
-    fn files_in(&self, engine: &gix::Repository, rev: &Rev, query: &GrepQuery, cancel: &Cancel) -> Result<Vec<Candidate>> {
+    fn files_in(&self, engine: &gix::Repository, rev: &Rev, query: &GrepQuery, cancel: &Cancel) -> Result<Listed> {
         let id = self.resolve(rev, cancel)?;
         let object = engine.find_object(id).map_err(Error::engine)?;
         if object.kind == gix::objs::Kind::Blob {
@@ -166,41 +113,18 @@ impl Repo {
         let tree = object.peel_to_tree().map_err(Error::engine)?;
         let walk = Walk { engine, paths: &query.paths, limit: MAX_FILES, cancel };
         let found = walk.compare(None, Some(tree.id))?;
-        let regular = |change: crate::read::trees::Change| match change.new {
-            Some((0o100_644 | 0o100_755 | 0o100_664, id)) => Some(Candidate { path: change.path, id: Some(id) }),
-            _ => None,
-        };
-        let files = found.changes.into_iter().filter_map(regular).collect();
-        Ok(files)
+        Ok(Listed::InTree(found.changes))
     }
 
-    fn tracked_files(&self, query: &GrepQuery, cancel: &Cancel) -> Result<Vec<Candidate>> {
+    fn tracked_files(&self, cancel: &Cancel) -> Result<Listed> {
         self.worktree()?;
         if let Some(engine) = &self.engine
             && let Ok(index) = index_now(&engine.to_thread_local())
             && !index.is_sparse()
         {
-            use gix::index::entry::{Flags, Mode};
-            let regular = index
-                .entries()
-                .iter()
-                .filter(|entry| matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE) && !entry.flags.contains(Flags::SKIP_WORKTREE));
-            let mut files: Vec<Candidate> = regular
-                .map(|entry| {
-                    // As git, use the index's content for files marked assume-valid.
-                    let id = entry.flags.contains(Flags::ASSUME_VALID).then_some(entry.id);
-                    Candidate { path: entry.path(&index).to_vec(), id }
-                })
-                .filter(|file| wanted(&file.path, query))
-                .collect();
-            files.dedup_by(|a, b| a.path == b.path);
-            return Ok(files);
+            return Ok(Listed::InIndex(index));
         }
-        let output = self.read(&["ls-files", "-z"]).success(cancel, LIST_LIMIT)?;
-        let mut paths: Vec<Vec<u8>> =
-            output.split(|&byte| byte == 0).filter(|path| !path.is_empty() && wanted(path, query)).map(<[u8]>::to_vec).collect();
-        paths.dedup();
-        Ok(paths.into_iter().map(|path| Candidate { path, id: None }).collect())
+        self.read(&["ls-files", "-z"]).success(cancel, LIST_LIMIT).map(Listed::ByGit)
     }
 
     /// Searches a revision of a repository only git can read, with git's extended regular expressions.
@@ -231,128 +155,42 @@ impl Repo {
     }
 }
 
-fn wanted(path: &[u8], query: &GrepQuery) -> bool {
-    query.paths.is_empty() || query.paths.iter().any(|only| only.covers(path))
+/// The files of a search, as found.
+enum Listed {
+    InTree(Vec<Change>),
+    InIndex(gix::worktree::Index),
+    /// Separated by NUL.
+    ByGit(Vec<u8>),
 }
 
-struct Search<'a> {
-    engine: Option<&'a gix::ThreadSafeRepository>,
-    worktree: Option<&'a Folder>,
-    matcher: RegexMatcher,
-    context: usize,
-}
-
-impl Search<'_> {
-    /// Searches the first files of `batch`, at least one, and returns their results in order.
-    fn batch(&self, batch: &[Candidate], cancel: &Cancel) -> Result<Vec<Hits>> {
-        let threads = if batch.len() < WORTH_THREADS { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
-        let (next, produced) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let slots: Vec<Mutex<Option<Hits>>> = batch.iter().map(|_| Mutex::new(None)).collect();
-        let work = || -> Result<()> {
-            let engine = self.engine.map(gix::ThreadSafeRepository::to_thread_local);
-            let mut searcher = self.searcher();
-            while produced.load(Ordering::Relaxed) < BATCH_OUTPUT {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(file) = batch.get(at) else { break };
-                cancel.check()?;
-                let hits = self.file(engine.as_ref(), &mut searcher, file)?;
-                produced.fetch_add(hits.text.len(), Ordering::Relaxed);
-                *slots[at].lock() = Some(hits);
+impl Listed {
+    /// The regular files among them at `paths`.
+    fn files(&self, paths: &[RelPath]) -> Vec<File<'_>> {
+        let wanted = |path: &[u8]| paths.is_empty() || paths.iter().any(|only| only.covers(path));
+        let mut files: Vec<File<'_>> = match self {
+            Self::InTree(found) => {
+                let regular = |change: &Change| change.new.filter(|(mode, _)| matches!(mode, 0o100_644 | 0o100_755 | 0o100_664));
+                found.iter().filter_map(|change| Some(File { path: &change.path, id: Some(regular(change)?.1) })).collect()
             }
-            Ok(())
+            Self::InIndex(index) => {
+                use gix::index::entry::{Flags, Mode};
+                let regular = index.entries().iter().filter(|entry| {
+                    matches!(entry.mode, Mode::FILE | Mode::FILE_EXECUTABLE) && !entry.flags.contains(Flags::SKIP_WORKTREE)
+                });
+                // As git, use the index's content for files marked assume-valid.
+                let id = |entry: &gix::index::Entry| entry.flags.contains(Flags::ASSUME_VALID).then_some(entry.id);
+                let files = regular.map(|entry| File { path: entry.path(index), id: id(entry) });
+                files.filter(|file| wanted(file.path)).collect()
+            }
+            Self::ByGit(list) => {
+                let paths = list.split(|&byte| byte == 0).filter(|path| !path.is_empty() && wanted(path));
+                paths.map(|path| File { path, id: None }).collect()
+            }
         };
-        if threads == 1 {
-            work()?;
-        } else {
-            std::thread::scope(|scope| {
-                let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-                workers
-                    .into_iter()
-                    .try_for_each(|worker| worker.join().unwrap_or_else(|_| Err(Error::Engine("a search thread failed".to_owned()))))
-            })?;
+        if !matches!(self, Self::InTree(_)) {
+            // Each stage of a file in conflict is an entry.
+            files.dedup_by(|a, b| a.path == b.path);
         }
-        // Files are taken in order, so the searched ones are a prefix.
-        Ok(slots.into_iter().map_while(parking_lot::Mutex::into_inner).collect())
-    }
-
-    fn searcher(&self) -> Searcher {
-        SearcherBuilder::new()
-            .line_terminator(LineTerminator::byte(b'\n'))
-            .line_number(true)
-            .before_context(self.context)
-            .after_context(self.context)
-            .binary_detection(BinaryDetection::none())
-            .bom_sniffing(false)
-            .memory_map(MmapChoice::never())
-            .build()
-    }
-
-    fn file(&self, engine: Option<&gix::Repository>, searcher: &mut Searcher, file: &Candidate) -> Result<Hits> {
-        let unread = |id: ObjectId| move |_| Error::MissingObject(id.to_string());
-        let content = match (file.id, engine) {
-            (Some(id), Some(engine)) if engine.find_header(id).map_err(unread(id))?.size() > MAX_BLOB => None,
-            (Some(id), Some(engine)) => Some(engine.find_object(id).map_err(unread(id))?.detach().data),
-            _ => match self.read(&file.path) {
-                Ok(content) => content,
-                Err(err) if err.raw_os_error() == Some(EIO) => {
-                    return Err(Error::io(format!("reading {}", quote::listed(&file.path)))(err));
-                }
-                // Deleted, replaced by a directory or a symbolic link, or unreadable: git skips it as well.
-                Err(_) => return Ok(Hits::default()),
-            },
-        };
-        let Some(content) = content else { return Ok(Hits { too_large: true, ..Hits::default() }) };
-        let mut printer = Printer { path: quote::listed(&file.path).into_bytes(), text: Vec::new() };
-        if !is_binary(&content) {
-            searcher.search_slice(&self.matcher, &content, &mut printer).map_err(Error::io("searching"))?;
-        }
-        Ok(Hits { text: printer.text, too_large: false })
-    }
-
-    /// The content of a regular file of the working tree; `None` if it is too large.
-    fn read(&self, path: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        let Some(worktree) = &self.worktree else { return Err(io::ErrorKind::NotFound.into()) };
-        let (mut file, _) = worktree.file(to_path(path))?;
-        let mut content = Vec::new();
-        Read::by_ref(&mut file).take(MAX_BLOB + 1).read_to_end(&mut content)?;
-        Ok((content.len() as u64 <= MAX_BLOB).then_some(content))
-    }
-}
-
-/// Prints matches as `git grep -n` does.
-struct Printer {
-    path: Vec<u8>,
-    text: Vec<u8>,
-}
-
-impl Printer {
-    fn line(&mut self, separator: u8, number: Option<u64>, line: &[u8]) {
-        self.text.extend_from_slice(&self.path);
-        self.text.push(separator);
-        self.text.extend_from_slice(number.unwrap_or_default().to_string().as_bytes());
-        self.text.push(separator);
-        self.text.extend_from_slice(line);
-        if !line.ends_with_str("\n") {
-            self.text.push(b'\n');
-        }
-    }
-}
-
-impl Sink for Printer {
-    type Error = io::Error;
-
-    fn matched(&mut self, _: &Searcher, found: &SinkMatch<'_>) -> io::Result<bool> {
-        self.line(b':', found.line_number(), found.bytes());
-        Ok(true)
-    }
-
-    fn context(&mut self, _: &Searcher, context: &SinkContext<'_>) -> io::Result<bool> {
-        self.line(b'-', context.line_number(), context.bytes());
-        Ok(true)
-    }
-
-    fn context_break(&mut self, _: &Searcher) -> io::Result<bool> {
-        self.text.extend_from_slice(b"--\n");
-        Ok(true)
+        files
     }
 }

@@ -1,0 +1,99 @@
+//! Reads the files to search.
+
+use super::File;
+use crate::beneath::{Folder, to_path};
+use gix::{ObjectId, objs::Find};
+use std::io;
+
+/// Larger files are not searched.
+pub(super) const MAX_FILE: u64 = 8 << 20;
+/// The errno of a failing disk.
+const EIO: i32 = rustix::io::Errno::IO.raw_os_error();
+
+/// The result of reading a file into the buffer.
+pub(super) enum Read {
+    /// Its content is in the buffer.
+    Whole,
+    /// There is nothing to search: git skips files that are deleted, unreadable or replaced by something else.
+    Skipped,
+    /// It is too large.
+    TooLarge,
+    /// An object that is missing or damaged.
+    Missing(ObjectId),
+    /// The disk failed.
+    Failed(io::Error),
+}
+
+/// Reads files into one buffer. Each thread has its own.
+pub(super) struct Reader<'a> {
+    worktree: Option<&'a Folder>,
+    objects: Option<gix::Repository>,
+    /// The directory of the last file, with its path.
+    dir: Option<(&'a [u8], io::Result<Folder>)>,
+    pub(super) buffer: Vec<u8>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(worktree: Option<&'a Folder>, objects: Option<gix::Repository>) -> Self {
+        Self { worktree, objects, dir: None, buffer: Vec::new() }
+    }
+
+    pub(super) fn read(&mut self, file: &File<'a>) -> Read {
+        self.buffer.clear();
+        match (file.id, &self.objects) {
+            (Some(id), Some(objects)) => read_object(objects, id, &mut self.buffer),
+            _ => match self.read_file(file.path) {
+                Ok(true) => Read::Whole,
+                Ok(false) => Read::TooLarge,
+                Err(err) if err.raw_os_error() == Some(EIO) => Read::Failed(err),
+                Err(_) => Read::Skipped,
+            },
+        }
+    }
+
+    /// False if the file is too large.
+    fn read_file(&mut self, path: &'a [u8]) -> io::Result<bool> {
+        let top = self.worktree.ok_or(io::ErrorKind::NotFound)?;
+        let (file, size) = match path.iter().rposition(|&byte| byte == b'/') {
+            None => top.own_file(path)?,
+            Some(end) => {
+                let (above, name) = (&path[..end], &path[end + 1..]);
+                if self.dir.as_ref().is_none_or(|dir| dir.0 != above) {
+                    self.dir = Some((above, top.below(to_path(above))));
+                }
+                match self.dir.as_ref().map(|dir| &dir.1) {
+                    Some(Ok(dir)) => dir.own_file(name)?,
+                    Some(Err(err)) => return Err(io::Error::from_raw_os_error(err.raw_os_error().unwrap_or_default())),
+                    None => return Err(io::ErrorKind::NotFound.into()),
+                }
+            }
+        };
+        if size > MAX_FILE {
+            return Ok(false);
+        }
+        // As git, up to the size when opened.
+        let size = usize::try_from(size).unwrap_or_default();
+        self.buffer.reserve_exact(size);
+        while self.buffer.len() < size {
+            match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut self.buffer)) {
+                Ok(0) => break,
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(err) => return Err(err.into()),
+            }
+        }
+        self.buffer.truncate(size);
+        Ok(true)
+    }
+}
+
+fn read_object(objects: &gix::Repository, id: ObjectId, buffer: &mut Vec<u8>) -> Read {
+    let found = objects.objects.try_find(&id, buffer).ok().flatten().map(|data| (data.kind, data.data.len() as u64));
+    match found {
+        Some((gix::objs::Kind::Blob, size)) if size <= MAX_FILE => Read::Whole,
+        Some((gix::objs::Kind::Blob, _)) => Read::TooLarge,
+        Some(_) => Read::Missing(id),
+        // Objects over the limit of the handle are not decoded.
+        None if objects.find_header(id).is_ok_and(|header| header.size() > MAX_FILE) => Read::TooLarge,
+        None => Read::Missing(id),
+    }
+}
