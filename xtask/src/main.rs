@@ -1,6 +1,7 @@
 //! `cargo xtask …`: tasks for developers and CI.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a terminal program")]
 
+mod bench;
 mod clients;
 mod conformance;
 mod debian;
@@ -16,7 +17,9 @@ const USAGE: &str = "cargo xtask test    everything that CI runs: format, lints,
                     conformance, real clients. Installs its tools under target/ and changes nothing else on the machine
 cargo xtask test --quick  the inner loop: format, lints, wording, and the tests but for the long ones
 cargo xtask conformance   only the official conformance suite
-cargo xtask bench   all benchmarks
+cargo xtask bench   all benchmarks of the parts
+cargo xtask bench --growth SERVER OUT.json   times a server on repositories of 1k to 100k files and commits
+cargo xtask bench --publish RESULTS.json...  writes BENCHMARKS.md from result files of the harness and of --growth
 cargo xtask soak    long tests of a release build: killed at 200 random moments (SOAK_ROUNDS), and under mixed load for 30
                     minutes (SOAK_MINUTES)
 cargo xtask bless   accepts the current tool definitions and generated documents";
@@ -28,9 +31,11 @@ fn main() -> ExitCode {
         ["test" | "ci"] => all(&ALL),
         ["test", "--quick"] => all(&QUICK),
         ["conformance"] => tools::prepare().and_then(|()| build()).and_then(|()| conformance::run()),
-        ["bench"] => bench(),
+        ["bench"] => bench::parts(),
+        ["bench", "--growth", server, out] => bench::growth(server, out),
+        ["bench", "--publish", files @ ..] => bench::publish(files),
         ["soak"] => soak(),
-        ["bless"] => run::cargo(&["test", "--workspace", "--test", "documents", "--test", "guide", "--test", "schemas"], &[("BLESS", "1")]),
+        ["bless"] => bless(),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -111,24 +116,12 @@ fn soak() -> Result<()> {
     let (rounds, minutes) = (usual("SOAK_ROUNDS", "200"), usual("SOAK_MINUTES", "30"));
     // Sequential, so that the tests do not disturb each other's measurements.
     let tests = ["test", "--package", "mcp-server-git", "--test", "soak", "--test", "endurance", "--", "--nocapture", "--test-threads=1"];
-    let server = release()?;
+    let server = run::release()?;
     run::cargo(&tests, &[("SOAK_ROUNDS", &rounds), ("SOAK_MINUTES", &minutes), ("MCP_SERVER_GIT", &server)])
 }
 
-fn bench() -> Result<()> {
-    run::cargo(&["bench", "--package", "mcpgit-git", "--bench", "reads"], &[])?;
-    run::cargo(&["bench", "--package", "mcpgit-mcp", "--bench", "transports"], &[])?;
-    run::cargo(&["bench", "--package", "mcp-server-git", "--bench", "fairness"], &[])?;
-    let Ok(harness) = std::env::var("MCP_BENCH") else {
-        println!("skipped the comparison with the git command line: MCP_BENCH is not set");
-        return Ok(());
-    };
-    let server = release()?;
-    run::program(&harness, &["run", "--servers", "cli,ours"], &[("MCP_SERVER_GIT", &server)])
-}
-
-/// Builds a release server and returns its path.
-fn release() -> Result<String> {
-    run::cargo(&["build", "--release"], &[])?;
-    Ok(run::root().join("target/release/mcp-server-git").display().to_string())
+/// Writes what is generated: the documents, and the page of benchmarks from its committed results.
+fn bless() -> Result<()> {
+    run::cargo(&["test", "--workspace", "--test", "documents", "--test", "guide", "--test", "schemas"], &[("BLESS", "1")])?;
+    bench::publish(&[])
 }

@@ -42,6 +42,12 @@ pub(crate) fn command(program: &str) -> Command {
     command
 }
 
+/// Builds a release server and returns its path.
+pub(crate) fn release() -> Result<String> {
+    cargo(&["build", "--release"], &[])?;
+    Ok(root().join("target/release/mcp-server-git").display().to_string())
+}
+
 /// The files that git tracks, by path from the root.
 pub(crate) fn tracked() -> Result<Vec<String>> {
     let output = command("git").args(["ls-files", "-z"]).output().context("git could not be started")?;
