@@ -29,6 +29,11 @@ impl Metric {
         matches!(self.unit, Unit::PerSecond | Unit::Coverage)
     }
 
+    /// The name without what is measured of it.
+    pub(super) fn question(&self) -> &str {
+        OPERATIONS.iter().find(|(operation, _)| *operation == self.operation).map_or(&self.name, |(_, name)| name)
+    }
+
     /// The median over the runs.
     pub(super) fn value(&self, runs: &[Run], server: &str) -> Option<f64> {
         median(runs.iter().filter_map(|run| (self.pick)(run, server)).collect())
@@ -75,6 +80,13 @@ pub(super) fn repositories(runs: &[Run]) -> Vec<(&str, &Run)> {
 pub(super) fn latencies(repository: &str) -> Vec<Metric> {
     of_operations(repository, "", Unit::Milliseconds, |run, repository, server, operation| {
         run.answer(repository, server, operation).map(|answer| answer.p50_ms)
+    })
+}
+
+/// The latency of the first call of each operation, before anything of its answer is cached.
+pub(super) fn first_calls(repository: &str) -> Vec<Metric> {
+    of_operations(repository, ", first call", Unit::Milliseconds, |run, repository, server, operation| {
+        run.answer(repository, server, operation).map(|answer| answer.first_ms)
     })
 }
 

@@ -52,8 +52,7 @@ fn behind(runs: &[Run]) -> String {
     let (mut lines, mut lost) = (0, Vec::new());
     let mut larger = Vec::new();
     for (name, _) in repositories(runs) {
-        let mut timed = metric::latencies(name);
-        timed.push(metric::peak(name));
+        let timed = metric::latencies(name).into_iter().chain(metric::first_calls(name)).chain([metric::peak(name)]);
         for metric in timed {
             lines += usize::from(servers(runs).iter().any(|server| metric.value(runs, server).is_some()));
             lost.extend(ahead(&metric, runs));
@@ -112,50 +111,52 @@ fn coverage(runs: &[Run], repository: &str, server: &str, operation: &str) -> Op
 fn repository(name: &str, run: &Run, runs: &[Run], plots: &mut Vec<(String, String)>) -> String {
     let Some(about) = run.repositories.get(name) else { return String::new() };
     let all = servers(runs);
-    let (mut times_of, mut answers, mut rows) = (Vec::new(), Vec::new(), Vec::new());
-    for metric in metric::latencies(name) {
-        if all.iter().all(|server| metric.value(runs, server).is_none()) {
-            continue;
-        }
-        let best = all.iter().filter_map(|server| metric.value(runs, server)).fold(f64::INFINITY, f64::min);
-        let cells = all.iter().map(|server| time_cell(&metric, runs, name, server, best));
-        times_of.push([metric.name.clone()].into_iter().chain(cells).collect());
-        let cells = all.iter().map(|server| answer_cell(&metric, runs, name, server));
-        answers.push([metric.name.clone()].into_iter().chain(cells).collect());
-        let ratios = all.iter().map(|server| metric.ratio(runs, server, CLI)).collect();
-        rows.push(Row { name: metric.name.clone(), ratios });
-    }
+    let known = |metrics: Vec<Metric>| -> Vec<Metric> {
+        metrics.into_iter().filter(|metric| all.iter().any(|server| metric.value(runs, server).is_some())).collect()
+    };
+    let latencies = known(metric::latencies(name));
+    let rows: Vec<Row> = latencies
+        .iter()
+        .map(|metric| Row { name: metric.name.clone(), ratios: all.iter().map(|server| metric.ratio(runs, server, CLI)).collect() })
+        .collect();
     let plot = format!("{PLOTS}/{name}.svg");
     let (files, commits) = (grouped_count(about.files), grouped_count(about.commits));
     plots.push((plot.clone(), chart::dots(&format!("Operations on {name}: {files} files, {commits} commits"), CLI, &all, &rows)));
-    let head: Vec<String> = [String::new()].into_iter().chain(all.iter().map(|server| (*server).to_owned())).collect();
     format!(
         "## {name}: {files} files, {commits} commits\n\n![Times of the operations on {name}, relative to {CLI}]({plot})\n\nRatio to `{CLI}`, and \
-         median; the fastest is bold, and – is a tool that the server lacks.\n\n{}\nTokens of an answer (four bytes each), and the share of git's \
-         facts in it (commit ids, paths, changed lines).\n\n{}\n",
-        table(&head, &times_of),
-        table(&head, &answers),
+         median; the fastest is bold, and – is a tool that the server lacks.\n\n{}\nThe first call of each operation, once in a run: caches are \
+         cold, but for those of the file system.\n\n{}\nTokens of an answer (four bytes each), and the share of git's facts in it (commit ids, \
+         paths, changed lines).\n\n{}\n",
+        cells(&all, &latencies, |metric, server| time_cell(metric, runs, server, &all)),
+        cells(&all, &known(metric::first_calls(name)), |metric, server| time_cell(metric, runs, server, &all)),
+        cells(&all, &known(metric::sizes(name)), |metric, server| answer_cell(metric, runs, server)),
     )
 }
 
-fn time_cell(metric: &Metric, runs: &[Run], repository: &str, server: &str, best: f64) -> String {
-    let Some(value) = metric.value(runs, server) else { return absent(runs, repository, server, metric.operation) };
+/// A table with a row for each metric and a column for each server.
+fn cells(servers: &[&str], metrics: &[Metric], cell: impl Fn(&Metric, &str) -> String) -> String {
+    let head: Vec<String> = [String::new()].into_iter().chain(servers.iter().map(|server| (*server).to_owned())).collect();
+    let row = |metric: &Metric| [metric.question().to_owned()].into_iter().chain(servers.iter().map(|server| cell(metric, server))).collect();
+    table(&head, &metrics.iter().map(row).collect::<Vec<Vec<String>>>())
+}
+
+fn time_cell(metric: &Metric, runs: &[Run], server: &str, all: &[&str]) -> String {
+    let Some(value) = metric.value(runs, server) else { return absent(metric, runs, server) };
     let shown = figure(value, metric.unit);
     let cell = metric.ratio(runs, server, CLI).map_or_else(|| shown.clone(), |ratio| format!("{} · {shown}", times(ratio)));
+    let best = all.iter().filter_map(|server| metric.value(runs, server)).fold(f64::INFINITY, f64::min);
     if value <= best { format!("**{cell}**") } else { cell }
 }
 
-fn answer_cell(metric: &Metric, runs: &[Run], repository: &str, server: &str) -> String {
-    let sizes = metric::sizes(repository);
-    let size = sizes.iter().find(|size| size.operation == metric.operation).and_then(|size| size.value(runs, server));
-    let Some(size) = size else { return absent(runs, repository, server, metric.operation) };
-    let share = coverage(runs, repository, server, metric.operation);
+fn answer_cell(metric: &Metric, runs: &[Run], server: &str) -> String {
+    let Some(size) = metric.value(runs, server) else { return absent(metric, runs, server) };
+    let share = coverage(runs, &metric.repository, server, metric.operation);
     share.map_or_else(|| grouped(size), |share| format!("{} · {share:.2}", grouped(size)))
 }
 
 /// The cell of an operation without figures: it failed, or the server has no such tool.
-fn absent(runs: &[Run], repository: &str, server: &str, operation: &str) -> String {
-    let failed = |run: &Run| Some(run.repositories.get(repository)?.results.get(server)?.get(operation)?.is_none());
+fn absent(metric: &Metric, runs: &[Run], server: &str) -> String {
+    let failed = |run: &Run| Some(run.repositories.get(&metric.repository)?.results.get(server)?.get(metric.operation)?.is_none());
     if runs.iter().any(|run| failed(run) == Some(true)) { "failed".to_owned() } else { "–".to_owned() }
 }
 
