@@ -76,10 +76,9 @@ fn operations() -> Vec<Operation> {
 pub(super) fn measure(server: &Path, out: &Path) -> Result<()> {
     let server = fs::canonicalize(server).with_context(|| server.display().to_string())?;
     let mut points = Vec::new();
-    for (axis, sizes) in [
-        ("files", SIZES.map(|files| Size { files, commits: 50 })),
-        ("commits", SIZES.map(|commits| Size { files: 1_000, commits })),
-    ] {
+    for (axis, sizes) in
+        [("files", SIZES.map(|files| Size { files, commits: 50 })), ("commits", SIZES.map(|commits| Size { files: 1_000, commits }))]
+    {
         for (size, shape) in SIZES.into_iter().zip(sizes) {
             let began = Instant::now();
             let folder = repository::made(shape)?;

@@ -69,7 +69,13 @@ fn behind(runs: &[Run]) -> String {
     if lost.is_empty() {
         writeln!(text, "`{OURS}` is ahead in all {lines} lines of time, memory and throughput.").ok();
     } else {
-        writeln!(text, "Of {lines} lines of time, memory and throughput, another one is ahead in {}:\n\n{}", lost.len(), table(&head, &lost)).ok();
+        writeln!(
+            text,
+            "Of {lines} lines of time, memory and throughput, another one is ahead in {}:\n\n{}",
+            lost.len(),
+            table(&head, &lost)
+        )
+        .ok();
     }
     if !larger.is_empty() {
         writeln!(text, "Answers of others that are smaller or hold more of git's facts:\n\n{}", table(&head, &larger)).ok();
@@ -136,7 +142,8 @@ fn repository(name: &str, run: &Run, runs: &[Run], plots: &mut Vec<(String, Stri
 /// A table with a row for each metric and a column for each server.
 fn cells(servers: &[&str], metrics: &[Metric], cell: impl Fn(&Metric, &str) -> String) -> String {
     let head: Vec<String> = [String::new()].into_iter().chain(servers.iter().map(|server| (*server).to_owned())).collect();
-    let row = |metric: &Metric| [metric.question().to_owned()].into_iter().chain(servers.iter().map(|server| cell(metric, server))).collect();
+    let row =
+        |metric: &Metric| [metric.question().to_owned()].into_iter().chain(servers.iter().map(|server| cell(metric, server))).collect();
     table(&head, &metrics.iter().map(row).collect::<Vec<Vec<String>>>())
 }
 
@@ -171,7 +178,8 @@ fn whole_servers(runs: &[Run], plots: &mut Vec<(String, String)>) -> String {
             continue;
         }
         let name = if metric.repository.is_empty() { metric.name.clone() } else { format!("{}, {}", metric.name, metric.repository) };
-        let labelled: Vec<Option<(f64, String)>> = values.iter().map(|value| value.map(|value| (value, figure(value, metric.unit)))).collect();
+        let labelled: Vec<Option<(f64, String)>> =
+            values.iter().map(|value| value.map(|value| (value, figure(value, metric.unit)))).collect();
         let cells = labelled.iter().map(|value| value.as_ref().map_or_else(|| "–".to_owned(), |(_, label)| label.clone()));
         rows.push([name.clone()].into_iter().chain(cells).collect());
         panels.push(Bars { name, values: labelled });
@@ -282,7 +290,13 @@ fn method(runs: &[Run], growth: Option<&Growth>) -> String {
     writeln!(text, "\n{}", table(&["Server", "Version", "Tools"].map(str::to_owned), &versions.collect::<Vec<_>>())).ok();
     let about = repositories(runs).into_iter().filter_map(|(name, run)| {
         let one = run.repositories.get(name)?;
-        Some(vec![name.to_owned(), format!("`{}`", one.head), grouped_count(one.commits), grouped_count(one.files), figure_kib(one.pack_kib)])
+        Some(vec![
+            name.to_owned(),
+            format!("`{}`", one.head),
+            grouped_count(one.commits),
+            grouped_count(one.files),
+            figure_kib(one.pack_kib),
+        ])
     });
     let head = ["Repository", "HEAD", "Commits", "Files", "Packed"].map(str::to_owned);
     writeln!(text, "{}", table(&head, &about.collect::<Vec<_>>())).ok();

@@ -19,7 +19,8 @@ pub(super) fn publish(root: &Path, files: &[&str]) -> Result<()> {
     let mut runs = Vec::new();
     for file in files {
         let text = fs::read_to_string(file).with_context(|| (*file).to_owned())?;
-        add(serde_json::from_str(&text).with_context(|| (*file).to_owned())?, &mut runs, &mut results).with_context(|| (*file).to_owned())?;
+        add(serde_json::from_str(&text).with_context(|| (*file).to_owned())?, &mut runs, &mut results)
+            .with_context(|| (*file).to_owned())?;
     }
     if !runs.is_empty() {
         // The newest run is the last one: its repositories and versions are shown.

@@ -145,7 +145,9 @@ impl Repository {
             let mut answers = BTreeMap::new();
             for (operation, figures) in entries(operations, server)? {
                 match figures["status"].as_str() {
-                    Some("ok") => answers.insert(operation.clone(), Some(Answer::of(figures).with_context(|| format!("{server} {operation}"))?)),
+                    Some("ok") => {
+                        answers.insert(operation.clone(), Some(Answer::of(figures).with_context(|| format!("{server} {operation}"))?))
+                    }
                     Some("failed") => answers.insert(operation.clone(), None),
                     _ => None,
                 };

@@ -113,10 +113,7 @@ impl Svg {
             let series = COLOURS.iter().enumerate().map(|(at, pair)| format!(".s{at}{{fill:{0}}}.l{at}{{stroke:{0}}}", of(pair)));
             let (text, note, grid, strong) =
                 if dark { ("#e6edf3", "#9198a1", "#30363d", "#6e7681") } else { ("#1f2328", "#59636e", "#d8dee4", "#8c959f") };
-            format!(
-                "text{{fill:{text}}}.note{{fill:{note}}}.grid{{stroke:{grid}}}.strong{{stroke:{strong}}}{}",
-                series.collect::<String>()
-            )
+            format!("text{{fill:{text}}}.note{{fill:{note}}}.grid{{stroke:{grid}}}.strong{{stroke:{strong}}}{}", series.collect::<String>())
         };
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" viewBox=\"0 0 {width:.0} {height:.0}\" \
