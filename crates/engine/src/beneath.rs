@@ -6,7 +6,10 @@ pub use rustix::fs::Stat;
 use std::{
     fs::{File, Metadata},
     io::{self, Read},
-    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     path::{Path, PathBuf},
 };
 
@@ -93,52 +96,20 @@ impl Folder {
         if found.is_file() { Ok((file, found)) } else { Err(io::ErrorKind::InvalidInput.into()) }
     }
 
-    /// Opens the folder at `path`, itself if empty; no component may be a symbolic link.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::NotADirectory`] if it is no folder; `ELOOP` for symbolic links.
-    pub fn folder(&self, path: impl AsRef<Path>) -> io::Result<OwnedFd> {
-        let path = path.as_ref();
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        Ok(resolve(self, path, rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY)?.into())
-    }
-
     /// The names of the folders in the folder at `path`.
     ///
     /// # Errors
     ///
     /// As for [`Folder::folder`].
     pub fn folders_in(&self, path: impl AsRef<Path>) -> io::Result<Vec<std::ffi::OsString>> {
-        use rustix::fs::{AtFlags, Dir, FileType, statat};
-        let folder = self.folder(path)?;
         let mut found = Vec::new();
-        for entry in Dir::read_from(&folder)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let is_folder = match entry.file_type() {
-                FileType::Unknown => {
-                    statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir())
-                }
-                kind => kind.is_dir(),
-            };
-            if is_folder && !matches!(name.to_bytes(), b"." | b"..") {
-                found.push(std::ffi::OsStr::from_bytes(name.to_bytes()).to_owned());
+        self.folder(path)?.entries(&mut Vec::new(), |name, kind| {
+            if kind == EntryKind::Folder {
+                found.push(std::ffi::OsStr::from_bytes(name).to_owned());
             }
-        }
+            true
+        })?;
         Ok(found)
-    }
-
-    /// Opens the directory at `path` below this one; no component may be a symbolic link.
-    ///
-    /// # Errors
-    ///
-    /// `ENOTDIR` for another file; `ELOOP` for symbolic links.
-    pub fn below(&self, path: impl AsRef<Path>) -> io::Result<Self> {
-        use rustix::fs::OFlags;
-        let path = path.as_ref();
-        let dir = resolve(self, path, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        Ok(Self { dir: dir.into(), path: self.path.join(path) })
     }
 
     /// Opens the regular file `name`, which lies directly in this directory, and returns its size. Not a symbolic link.
@@ -258,6 +229,12 @@ impl Folder {
     }
 }
 
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+}
+
 /// The kind of an entry with this metadata.
 pub fn kind_of(stat: &Stat) -> EntryKind {
     entry_kind(rustix::fs::FileType::from_raw_mode(stat.st_mode))
@@ -295,11 +272,7 @@ fn read_entries(
 }
 
 #[cfg(not(target_os = "linux"))]
-fn read_entries(
-    dir: &OwnedFd,
-    _: &mut Vec<u8>,
-    mut each: impl FnMut(&[u8], rustix::fs::FileType) -> io::Result<bool>,
-) -> io::Result<()> {
+fn read_entries(dir: &OwnedFd, _: &mut Vec<u8>, mut each: impl FnMut(&[u8], rustix::fs::FileType) -> io::Result<bool>) -> io::Result<()> {
     for entry in rustix::fs::Dir::read_from(dir)? {
         let entry = entry?;
         if !each(entry.file_name().to_bytes(), entry.file_type())? {
@@ -459,7 +432,7 @@ mod tests {
         assert!(Folder::open(&top.join("folder")).is_err());
         fs::rename(&top, home.path().join("moved"))?;
         assert!(!folder.is_in_place());
-        let below = folder.below("dir")?;
+        let below = folder.folder("dir")?;
         assert_eq!(below.own_file(b"file")?.1, 10);
         for refused in [&b"."[..], b"..", b"", b"../pipe", b"/etc/passwd", b"absent"] {
             assert!(below.own_file(refused).is_err());
@@ -467,7 +440,7 @@ mod tests {
         for refused in [&b"link"[..], b"pipe", b"dir"] {
             assert!(folder.own_file(refused).is_err());
         }
-        assert!(folder.below("folder").is_err() && folder.below("sparse").is_err() && folder.below("..").is_err());
+        assert!(folder.folder("folder").is_err() && folder.folder("sparse").is_err() && folder.folder("..").is_err());
         assert_eq!(folder.line("dir/file").as_deref(), Some(&b"line"[..]));
         Ok(())
     }

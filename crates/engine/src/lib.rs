@@ -6,12 +6,12 @@
 pub mod beneath;
 pub mod diff;
 mod error;
-pub mod index;
-pub mod rules;
-pub mod history;
-pub mod quote;
 pub mod grep;
+pub mod history;
+pub mod index;
 mod queue;
+pub mod quote;
+pub mod rules;
 mod stop;
 pub mod watch;
 pub mod worktree;

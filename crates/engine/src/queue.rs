@@ -192,9 +192,11 @@ mod tests {
     #[test]
     fn a_panic_of_another_thread_is_an_error() {
         let here = std::thread::current().id();
-        let worker = || move |item: usize| {
-            assert!(std::thread::current().id() == here || item < 3, "a thread fails");
-            (Ok(item), 0)
+        let worker = || {
+            move |item: usize| {
+                assert!(std::thread::current().id() == here || item < 3, "a thread fails");
+                (Ok(item), 0)
+            }
         };
         let result = in_order(100_000, 3, worker, |_| Ok(ControlFlow::Continue(())));
         // The caller's thread may have done all the work.

@@ -107,13 +107,10 @@ const GRAPHS: [&[&[&str]]; 5] = [
     &[&["-c", "commitGraph.changedPathsVersion=2", "commit-graph", "write", "--reachable", "--changed-paths"]],
     &[&["-c", "commitGraph.generationVersion=1", "commit-graph", "write", "--reachable"]],
     // A chain, whose oldest file has only a part of the commits.
-    &[&["commit-graph", "write", "--split=no-merge", "--changed-paths", "--stdin-commits"], &[
-        "commit-graph",
-        "write",
-        "--split=no-merge",
-        "--reachable",
-        "--changed-paths",
-    ]],
+    &[
+        &["commit-graph", "write", "--split=no-merge", "--changed-paths", "--stdin-commits"],
+        &["commit-graph", "write", "--split=no-merge", "--reachable", "--changed-paths"],
+    ],
 ];
 
 fn write_graph(fixture: &Fixture, graph: &[&[&str]]) -> Outcome {

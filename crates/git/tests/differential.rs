@@ -323,7 +323,10 @@ fn descriptions_and_reachability_match_git() -> Outcome {
             // Of several tags of one commit, git chooses the newest annotated one.
             let (light, heavy) = (format!("light-{at}"), format!("heavy-{}", at % 3));
             odd.git(&["tag", "--force", &light, id]);
-            odd.shell(&format!("GIT_COMMITTER_NAME=T GIT_COMMITTER_EMAIL=t@x GIT_COMMITTER_DATE='@{} +0000' git tag -f -a -m t {heavy} {id}", 1_700_000_000 + at % 5));
+            odd.shell(&format!(
+                "GIT_COMMITTER_NAME=T GIT_COMMITTER_EMAIL=t@x GIT_COMMITTER_DATE='@{} +0000' git tag -f -a -m t {heavy} {id}",
+                1_700_000_000 + at % 5
+            ));
         }
         for id in &commits {
             let rev = Rev::new(id.as_str())?;

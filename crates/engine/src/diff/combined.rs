@@ -127,14 +127,7 @@ fn reuse(merged: &mut [Merged], parent: usize, equal: usize) {
 }
 
 /// Compares the result with one parent. Returns the number after the parent's last line.
-fn compare<'a>(
-    merged: &mut [Merged<'a>],
-    parent: &Side<'a>,
-    new: &Side<'a>,
-    at: usize,
-    style: &Style,
-    stop: &dyn Stop,
-) -> Result<usize> {
+fn compare<'a>(merged: &mut [Merged<'a>], parent: &Side<'a>, new: &Side<'a>, at: usize, style: &Style, stop: &dyn Stop) -> Result<usize> {
     let before = Lines::of(parent.content)?;
     let bit = 1_u64 << at;
     let mut lost: Vec<(usize, Vec<&'a [u8]>)> = Vec::new();

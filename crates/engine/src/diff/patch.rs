@@ -83,7 +83,14 @@ pub type Similarity = Option<u32>;
 /// # Errors
 ///
 /// As for [`xdiff::hunks`].
-pub fn write(out: &mut Output, old: Option<&Side>, new: Option<&Side>, similarity: Similarity, style: &Style, stop: &dyn Stop) -> Result<()> {
+pub fn write(
+    out: &mut Output,
+    old: Option<&Side>,
+    new: Option<&Side>,
+    similarity: Similarity,
+    style: &Style,
+    stop: &dyn Stop,
+) -> Result<()> {
     let Some(any) = new.or(old) else { return Ok(()) };
     let paths = [old.unwrap_or(any).path, any.path];
     out.line(&[b"diff --git ", &style.label(0, Some(paths[0])), b" ", &style.label(1, Some(paths[1]))]);

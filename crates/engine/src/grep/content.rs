@@ -59,7 +59,7 @@ impl<'a> Reader<'a> {
             Some(end) => {
                 let (above, name) = (&path[..end], &path[end + 1..]);
                 if self.dir.as_ref().is_none_or(|dir| dir.0 != above) {
-                    self.dir = Some((above, top.below(to_path(above))));
+                    self.dir = Some((above, top.folder(to_path(above))));
                 }
                 match self.dir.as_ref().map(|dir| &dir.1) {
                     Some(Ok(dir)) => dir.own_file(name)?,

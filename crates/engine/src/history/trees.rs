@@ -203,7 +203,9 @@ mod tests {
     fn only_sorted_trees_are_read() -> Result<()> {
         let sorted = tree(&[("100664", "a"), ("100755", "a.b"), ("40000", "a"), ("120000", "b"), ("160000", "c")]);
         assert_eq!(names(&sorted)?, ["100644 a", "100755 a.b", "40000 a", "120000 b", "160000 c"]);
-        for wrong in [tree(&[("100644", "b"), ("100644", "a")]), tree(&[("100644", "a"), ("100644", "a")]), tree(&[("40000", ""), ("8", "a")])] {
+        for wrong in
+            [tree(&[("100644", "b"), ("100644", "a")]), tree(&[("100644", "a"), ("100644", "a")]), tree(&[("40000", ""), ("8", "a")])]
+        {
             assert!(names(&wrong).is_err());
         }
         assert!(names(&sorted[..sorted.len() - 1]).is_err());

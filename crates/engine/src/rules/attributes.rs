@@ -121,8 +121,7 @@ impl Attributes {
     /// The values of the attributes `names` for a path of this directory, from the top; a directory's path ends in a
     /// slash.
     pub fn of<const N: usize>(&self, path: &[u8], names: [&str; N]) -> [Value; N] {
-        let mut search =
-            Search { names, found: [const { None }; N], missing: N, macros: &self.macros, expanded: HashSet::new() };
+        let mut search = Search { names, found: [const { None }; N], missing: N, macros: &self.macros, expanded: HashSet::new() };
         let bare = path.strip_suffix(b"/");
         let (path, is_folder) = (bare.unwrap_or(path), bare.is_some());
         let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();

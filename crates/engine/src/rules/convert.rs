@@ -94,11 +94,7 @@ impl Conversion {
     /// # Errors
     ///
     /// [`Error::Unsupported`] for a filter, and for content that is invalid in its encoding.
-    pub fn to_git<'a>(
-        &self,
-        mut content: Cow<'a, [u8]>,
-        index_blob: impl FnOnce() -> Result<Option<Vec<u8>>>,
-    ) -> Result<Cow<'a, [u8]>> {
+    pub fn to_git<'a>(&self, mut content: Cow<'a, [u8]>, index_blob: impl FnOnce() -> Result<Option<Vec<u8>>>) -> Result<Cow<'a, [u8]>> {
         self.refuse_filter()?;
         if let Some(encoding) = self.encoding
             && !content.is_empty()

@@ -124,24 +124,23 @@ mod tests {
 
     #[test]
     fn odd_lines_are_read_as_git_reads_them() {
-        check("\u{feff}a \r\nb\\ \n#c\n\\#d\n\n/\n//\n!\n", &[
-            ("a", Some(true)),
-            ("a ", None),
-            ("b ", Some(true)),
-            ("b", None),
-            ("#c", None),
-            ("#d", Some(true)),
-        ]);
+        check(
+            "\u{feff}a \r\nb\\ \n#c\n\\#d\n\n/\n//\n!\n",
+            &[("a", Some(true)), ("a ", None), ("b ", Some(true)), ("b", None), ("#c", None), ("#d", Some(true))],
+        );
         check("e  \nf\0g\nh\\", &[("e", Some(true)), ("f", Some(true)), ("h", None), ("h\\", None)]);
-        check("dir/\n/top\nx/y\n", &[
-            ("dir", None),
-            ("dir/", Some(true)),
-            ("a/dir/", Some(true)),
-            ("top", Some(true)),
-            ("a/top", None),
-            ("x/y", Some(true)),
-            ("a/x/y", None),
-        ]);
+        check(
+            "dir/\n/top\nx/y\n",
+            &[
+                ("dir", None),
+                ("dir/", Some(true)),
+                ("a/dir/", Some(true)),
+                ("top", Some(true)),
+                ("a/top", None),
+                ("x/y", Some(true)),
+                ("a/x/y", None),
+            ],
+        );
     }
 
     #[test]

@@ -179,7 +179,12 @@ impl<'a> Reader<'a> {
     }
 
     /// The kind of an entry on disk, and its metadata if known. Marks its name.
-    fn look_up(&mut self, here: &Here<'_>, name: &[u8], mark: impl FnOnce(&mut Name)) -> Result<Option<(EntryKind, Option<beneath::Stat>)>> {
+    fn look_up(
+        &mut self,
+        here: &Here<'_>,
+        name: &[u8],
+        mark: impl FnOnce(&mut Name),
+    ) -> Result<Option<(EntryKind, Option<beneath::Stat>)>> {
         if here.rules.is_none() {
             self.seen += 1;
             return match here.folder.stat(to_path(name)) {

@@ -72,8 +72,8 @@ impl Comparison {
         if index.is_racy(entry) {
             return Verdict::Content(Why::Racy);
         }
-        let nanoseconds = known.mtime.nanoseconds != low(found.st_mtime_nsec)
-            || self.trust_ctime && known.ctime.nanoseconds != low(found.st_ctime_nsec);
+        let nanoseconds =
+            known.mtime.nanoseconds != low(found.st_mtime_nsec) || self.trust_ctime && known.ctime.nanoseconds != low(found.st_ctime_nsec);
         if self.whole_stat && nanoseconds { Verdict::Content(Why::Nanoseconds) } else { Verdict::Same }
     }
 

@@ -100,11 +100,7 @@ impl Reader<'_> {
 }
 
 /// The paths and kinds of the names that are not ignored. Nothing but files, links and directories is listed.
-fn listed<'a>(
-    names: &'a super::names::Names,
-    prefix: &'a [u8],
-    rules: &'a Ignore,
-) -> impl Iterator<Item = (Vec<u8>, EntryKind)> {
+fn listed<'a>(names: &'a super::names::Names, prefix: &'a [u8], rules: &'a Ignore) -> impl Iterator<Item = (Vec<u8>, EntryKind)> {
     names.iter().filter(|(name, entry)| *name != b".git" && entry.kind != EntryKind::Other).filter_map(move |(name, entry)| {
         let path = [prefix, name].concat();
         let is_ignored = rules.verdict(name, &path, entry.kind == EntryKind::Folder) == Some(true);

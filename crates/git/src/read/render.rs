@@ -244,11 +244,8 @@ impl<'a> Worker<'a> {
     }
 
     fn load(&self, path: &[u8], mode: u32, id: ObjectId) -> Result<Loaded<'a>> {
-        let content = if mode == SUBMODULE {
-            Cow::Owned(format!("Subproject commit {id}\n").into_bytes())
-        } else {
-            self.parts.content(path, id)?
-        };
+        let content =
+            if mode == SUBMODULE { Cow::Owned(format!("Subproject commit {id}\n").into_bytes()) } else { self.parts.content(path, id)? };
         Ok(Loaded { content, abbreviated: self.abbreviate.short(id) })
     }
 

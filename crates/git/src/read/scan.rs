@@ -64,9 +64,7 @@ impl Repo {
     /// Whether settings may hide a submodule.
     fn hides_submodules(&self, index: &Index) -> bool {
         let is_missing = || self.worktree_folder().is_ok_and(|top| !top.has(".gitmodules"));
-        self.settings.ignored_submodules.is_some()
-            || self.may_hide_submodules()
-            || is_missing() && index.find(b".gitmodules", 0).is_some()
+        self.settings.ignored_submodules.is_some() || self.may_hide_submodules() || is_missing() && index.find(b".gitmodules", 0).is_some()
     }
 
     /// Whether attributes outside of the working tree may convert files.

@@ -130,7 +130,12 @@ impl Repo {
     }
 
     /// `HEAD`, and what differs between its commit and the index.
-    fn compare_staged<'a>(&self, engine: &'a gix::Repository, index: &Index, cancel: &Cancel) -> Result<(gix::Head<'a>, BTreeMap<Vec<u8>, Entry>)> {
+    fn compare_staged<'a>(
+        &self,
+        engine: &'a gix::Repository,
+        index: &Index,
+        cancel: &Cancel,
+    ) -> Result<(gix::Head<'a>, BTreeMap<Vec<u8>, Entry>)> {
         let (head, commit) = head_of(engine)?;
         let tree = commit.map(|commit| commit.tree_id().map(gix::Id::detach)).transpose().map_err(Error::engine)?;
         let changes = answered(index.staged(engine, tree, cancel), cancel)?;
@@ -154,11 +159,15 @@ impl Repo {
         let index = self.index(engine, cancel)?;
         let (head, mut entries) = self.compare_staged(engine, &index, cancel)?;
         let scan = self.scan(engine, &index, cancel)?;
+        self.also_watch(scan.directories.iter().map(Vec::as_slice));
+        if !(scan.hard_linked.is_empty() && scan.mounts.is_empty()) {
+            cancel.read_unwatched();
+        }
         let has = |letter| scan.changes.iter().any(|change| change.letter == letter);
         if self.settings.status.renames && has(b'A') && (has(b'D') || index.has_conflicts()) {
             return Err(only_git("renames in the working tree"));
         }
-        if self.sets_files_aside() && has(b'M') && self.attributes_name_filters(&index_now(engine)?) {
+        if self.sets_files_aside() && has(b'M') && self.attributes_name_filters(&*index_now(engine)?) {
             return Err(only_git("a changed file that a filter may convert"));
         }
         for change in scan.changes {

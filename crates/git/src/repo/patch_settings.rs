@@ -56,15 +56,7 @@ const OBEYED: [&str; 12] = [
 
 impl Default for PatchSettings {
     fn default() -> Self {
-        Self {
-            context: 3,
-            between: 0,
-            bare_empty_lines: false,
-            indent_heuristic: true,
-            minimal: false,
-            renames: true,
-            rename_limit: 1000,
-        }
+        Self { context: 3, between: 0, bare_empty_lines: false, indent_heuristic: true, minimal: false, renames: true, rename_limit: 1000 }
     }
 }
 
@@ -122,7 +114,8 @@ mod tests {
     fn values_that_only_git_interprets_are_left_to_git() {
         let usual = PatchSettings::default();
         assert_eq!(read(""), Some(usual));
-        let text = "[diff]\ncontext = 1\ninterHunkContext = 4\nalgorithm = minimal\nrenames = false\nindentHeuristic = off\nsuppressBlankEmpty\n";
+        let text =
+            "[diff]\ncontext = 1\ninterHunkContext = 4\nalgorithm = minimal\nrenames = false\nindentHeuristic = off\nsuppressBlankEmpty\n";
         let expect = PatchSettings {
             context: 1,
             between: 4,

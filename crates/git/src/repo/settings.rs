@@ -236,13 +236,7 @@ impl Settings {
     }
 
     fn from_file(file: &File) -> Self {
-        let mut settings = Self {
-            plain_index: true,
-            plain_log: true,
-            quote_ascii: true,
-            default_abbrev: true,
-            ..Self::default()
-        };
+        let mut settings = Self { plain_index: true, plain_log: true, quote_ascii: true, default_abbrev: true, ..Self::default() };
         for section in file.sections() {
             let meta = section.meta();
             if let Some(path) = &meta.path

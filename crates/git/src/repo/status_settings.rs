@@ -4,17 +4,20 @@ use engine::worktree::{Comparison, Untracked};
 use gix::config::File;
 
 /// Keys below `status.` that do not affect the listing, and those read here.
-const KNOWN: [&str; 9] =
-    ["relativepaths", "short", "branch", "showstash", "displaycommentprefix", "aheadbehind", "renames", "renamelimit", "showuntrackedfiles"];
-/// Those that git requires to be boolean.
-const BOOLEANS: [&str; 6] = [
-    "status.relativePaths",
-    "status.short",
-    "status.branch",
-    "status.showStash",
-    "status.displayCommentPrefix",
-    "status.aheadBehind",
+const KNOWN: [&str; 9] = [
+    "relativepaths",
+    "short",
+    "branch",
+    "showstash",
+    "displaycommentprefix",
+    "aheadbehind",
+    "renames",
+    "renamelimit",
+    "showuntrackedfiles",
 ];
+/// Those that git requires to be boolean.
+const BOOLEANS: [&str; 6] =
+    ["status.relativePaths", "status.short", "status.branch", "status.showStash", "status.displayCommentPrefix", "status.aheadBehind"];
 
 /// How a status is computed.
 #[derive(Debug)]

@@ -49,7 +49,6 @@ pub(super) fn call(timed: &Timed, services: &Services) -> Option<String> {
     let is_kept = services.replies.is_on() && parsed.is_repeatable();
     let args = is_kept.then(|| serde_json::to_string(&attempt.args).unwrap_or_default())?;
     // Revisions such as `main@{yesterday}` move on, too.
-    (!args.contains("@{")).then(|| {
-        format!("{} {} {:?} {args}", attempt.tool.name, services.bounds().max_output_tokens, attempt.client_roots)
-    })
+    (!args.contains("@{"))
+        .then(|| format!("{} {} {:?} {args}", attempt.tool.name, services.bounds().max_output_tokens, attempt.client_roots))
 }
