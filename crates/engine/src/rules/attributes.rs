@@ -46,6 +46,7 @@ pub struct Attributes {
     macros: Arc<Macros>,
     folders: Stack<Box<[Rule]>>,
     fold: bool,
+    is_ambiguous: bool,
 }
 
 /// `info/attributes`: it wins over the files of directories.
@@ -81,11 +82,12 @@ impl Attributes {
     pub fn new(globals: &[&[u8]], info: Option<&[u8]>, fold: bool) -> Self {
         let mut macros = Macros::new();
         parse(BUILT_IN, Source::File, fold, Some(&mut macros));
-        let globals = globals.iter().map(|content| parse(content, Source::File, fold, Some(&mut macros))).collect();
+        let globals: Arc<[_]> = globals.iter().map(|content| parse(content, Source::File, fold, Some(&mut macros))).collect();
         let mut own = Macros::new();
         let rules = parse(info.unwrap_or_default(), Source::File, fold, Some(&mut own));
+        let is_ambiguous = globals.iter().chain([&rules]).any(|rules| are_ambiguous(rules));
         let info = Arc::new(Info { rules, macros: own });
-        let mut made = Self { globals, info, macros: Arc::default(), folders: Stack::new(), fold };
+        let mut made = Self { globals, info, macros: Arc::default(), folders: Stack::new(), fold, is_ambiguous };
         made.define(macros);
         made
     }
@@ -108,6 +110,7 @@ impl Attributes {
             parse(content, source, self.fold, None)
         };
         if !rules.is_empty() {
+            below.is_ambiguous |= are_ambiguous(&rules);
             below.folders = self.folders.with(prefix, rules);
         }
         below
@@ -116,6 +119,11 @@ impl Attributes {
     /// Whether every attribute of every path is unspecified.
     pub fn is_empty(&self) -> bool {
         self.folders.is_empty() && self.info.rules.is_empty() && self.globals.iter().all(|rules| rules.is_empty())
+    }
+
+    /// Whether a pattern, as `a**/b`, reads differently in git before and after 2.52. Only git answers then.
+    pub fn is_ambiguous(&self) -> bool {
+        self.is_ambiguous
     }
 
     /// The values of the attributes `names` for a path of this directory, from the top; a directory's path ends in a
@@ -143,6 +151,10 @@ impl Attributes {
         macros.extend(self.info.macros.iter().map(|(name, states)| (name.clone(), Arc::clone(states))));
         self.macros = Arc::new(macros);
     }
+}
+
+fn are_ambiguous(rules: &[Rule]) -> bool {
+    rules.iter().any(|rule| rule.pattern.is_ambiguous)
 }
 
 /// The search for the values of some attributes. The first value of an attribute stays.
@@ -376,6 +388,14 @@ mod tests {
         for (path, expected) in [("a", "-"), ("b", "set"), ("c", "-")] {
             assert_eq!(shown(&blob.of(path.as_bytes(), ["text"])[0]), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn patterns_that_depend_on_gits_version_are_ambiguous() {
+        let plain = Attributes::new(&[b"a/** text"], None, false);
+        assert!(!plain.is_ambiguous());
+        assert!(plain.enter(b"d", Some((b"a**/b text", Source::File))).enter(b"d/e", None).is_ambiguous());
+        assert!(Attributes::new(&[], Some(b"a**/b text"), false).is_ambiguous());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct List {
     patterns: Box<[Pattern]>,
+    is_ambiguous: bool,
 }
 
 impl List {
@@ -17,7 +18,9 @@ impl List {
     pub fn parse(content: &[u8], fold: bool) -> Self {
         let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
         let lines = content.split(|&byte| byte == b'\n').filter_map(line);
-        Self { patterns: lines.map(|line| Pattern::parse(line, fold)).collect() }
+        let patterns: Box<[_]> = lines.map(|line| Pattern::parse(line, fold)).collect();
+        let is_ambiguous = patterns.iter().any(|pattern| pattern.is_ambiguous);
+        Self { patterns, is_ambiguous }
     }
 
     /// Whether it has no pattern.
@@ -63,14 +66,16 @@ pub struct Ignore {
     globals: Arc<[List]>,
     folders: Stack<List>,
     fold: bool,
+    is_ambiguous: bool,
 }
 
 impl Ignore {
     /// The rules outside of directories, in rising precedence: `core.excludesFile`, `info/exclude`. `fold` is
     /// `core.ignoreCase`.
     pub fn new(globals: Vec<List>, fold: bool) -> Self {
-        let globals = globals.into_iter().filter(|list| !list.is_empty()).collect();
-        Self { globals, folders: Stack::new(), fold }
+        let globals: Arc<[_]> = globals.into_iter().filter(|list| !list.is_empty()).collect();
+        let is_ambiguous = globals.iter().any(|list| list.is_ambiguous);
+        Self { globals, folders: Stack::new(), fold, is_ambiguous }
     }
 
     /// The rules in a directory, from those of the directory above. `prefix` is its path, empty for the top of the
@@ -81,12 +86,18 @@ impl Ignore {
         if list.is_empty() {
             return self.clone();
         }
-        Self { globals: Arc::clone(&self.globals), folders: self.folders.with(prefix, list), fold: self.fold }
+        let is_ambiguous = self.is_ambiguous || list.is_ambiguous;
+        Self { globals: Arc::clone(&self.globals), folders: self.folders.with(prefix, list), fold: self.fold, is_ambiguous }
     }
 
     /// Whether there is no rule.
     pub fn is_empty(&self) -> bool {
         self.globals.is_empty() && self.folders.is_empty()
+    }
+
+    /// Whether a pattern, as `a**/b`, reads differently in git before and after 2.52. Only git answers then.
+    pub fn is_ambiguous(&self) -> bool {
+        self.is_ambiguous
     }
 
     /// Whether the entry `name` of this directory is ignored, `path` being its path from the top; `None` if no pattern
@@ -153,6 +164,17 @@ mod tests {
         assert_eq!(below.verdict(b"b", b"d/b", false), Some(true));
         assert_eq!(below.verdict(b"a", b"d/a", false), Some(false));
         assert_eq!(below.verdict(b"c", b"d/c", false), Some(true));
+    }
+
+    #[test]
+    fn patterns_that_depend_on_gits_version_are_ambiguous() {
+        let rules = Ignore::new(Vec::new(), false);
+        for (pattern, expected) in
+            [("a**/b", true), ("/a**", true), ("a/b**\\/c", true), ("a**", false), ("a**b/c", false), ("a/**/b", false), ("a*/b", false)]
+        {
+            assert_eq!(rules.enter(b"", Some(pattern.as_bytes())).enter(b"d", Some(b"a")).is_ambiguous(), expected, "{pattern}");
+        }
+        assert!(Ignore::new(vec![List::parse(b"a**/b", false)], false).is_ambiguous());
     }
 
     #[test]

@@ -7,6 +7,8 @@ use super::glob::{Glob, Mode};
 pub(super) struct Pattern {
     /// Starts with `!`.
     pub(super) negated: bool,
+    /// Reads differently in git before and after 2.52.
+    pub(super) is_ambiguous: bool,
     /// Ends in a slash: matches directories only.
     folders_only: bool,
     form: Form,
@@ -43,7 +45,7 @@ impl Pattern {
     pub(super) fn parse(text: &[u8], fold: bool) -> Self {
         let (negated, text) = text.strip_prefix(b"!").map_or((false, text), |rest| (true, rest));
         let (folders_only, text) = text.strip_suffix(b"/").map_or((false, text), |rest| (true, rest));
-        Self { negated, folders_only, form: Form::parse(text, fold) }
+        Self { negated, folders_only, is_ambiguous: is_ambiguous(text), form: Form::parse(text, fold) }
     }
 
     /// Whether the pattern of a file in the directory whose path, with its slash, takes `base` bytes matches.
@@ -70,7 +72,6 @@ impl Pattern {
 
 impl Form {
     fn parse(text: &[u8], fold: bool) -> Self {
-        let is_special = |byte: &u8| matches!(byte, b'*' | b'?' | b'[' | b'\\');
         if !text.contains(&b'/') {
             return match text {
                 [] => Self::Never,
@@ -82,9 +83,24 @@ impl Form {
         let text = text.strip_prefix(b"/").unwrap_or(text);
         let Some(special) = text.iter().position(is_special) else { return Self::Path(text.into()) };
         let (start, rest) = text.split_at(special);
-        // git compiles only what follows the literal start: `a**/b` reads as `**/b` there, and matches `ab`.
+        // git compiles only what follows the literal start: `a**/b` reads as `**/b` there, and matches `ab`. Since 2.52 it
+        // does not: `is_ambiguous`.
         Glob::new(rest, Mode { paths: true, fold }).map_or(Self::Never, |glob| Self::PathGlob(start.into(), glob))
     }
+}
+
+fn is_special(byte: &u8) -> bool {
+    matches!(byte, b'*' | b'?' | b'[' | b'\\')
+}
+
+/// Whether a double star follows the literal start of a path, and no slash is between them.
+fn is_ambiguous(text: &[u8]) -> bool {
+    let Some(special) = text.iter().position(is_special) else { return false };
+    let (start, rest) = text.split_at(special);
+    let stars = rest.iter().take_while(|&&byte| byte == b'*').count();
+    let behind = rest.get(stars..).unwrap_or_default();
+    let is_whole = behind.is_empty() || behind.starts_with(b"/") || behind.starts_with(b"\\/");
+    text.contains(&b'/') && !start.is_empty() && !start.ends_with(b"/") && stars > 1 && is_whole
 }
 
 fn same(pattern: &[u8], text: &[u8], fold: bool) -> bool {

@@ -1,4 +1,6 @@
 //! Compares the rules with git itself, on random files of patterns.
 
+mod attributed;
+mod converted;
 mod ignored;
 mod repository;

@@ -3,8 +3,9 @@
 #![allow(clippy::disallowed_methods, reason = "git is the oracle of these tests")]
 
 use std::{
+    fmt::Write as _,
     fs,
-    io::Write,
+    io::Write as _,
     path::PathBuf,
     process::{Command, Stdio},
 };
@@ -50,6 +51,20 @@ impl Repository {
 
     pub(crate) fn write(&self, path: &str, content: &[u8]) {
         fs::write(self.top().join(path), content).unwrap();
+    }
+
+    /// Adds entries to the index, with their content as it is.
+    pub(crate) fn stage(&self, entries: &[(String, &[u8])]) {
+        let mut files = String::new();
+        for (at, (_, content)) in entries.iter().enumerate() {
+            let file = format!("../blob{at}");
+            self.write(&file, content);
+            writeln!(files, "{file}").unwrap();
+        }
+        let ids = self.git(&["hash-object", "-w", "--no-filters", "--stdin-paths"], files.as_bytes());
+        let ids = String::from_utf8(ids).unwrap();
+        let entries = ids.lines().zip(entries).fold(String::new(), |all, (id, (path, _))| all + &format!("100644 {id}\t{path}\n"));
+        self.git(&["update-index", "--add", "--index-info"], entries.as_bytes());
     }
 
     /// The output of git, which has to succeed, or to exit with 1.
