@@ -121,11 +121,13 @@ impl Conversion {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] for a filter, and for content that is no UTF-8 and has an encoding.
+    /// [`Error::Unsupported`] for a filter, for content that is no UTF-8 and has an encoding, and for odd keywords.
     pub fn to_worktree<'a>(&self, mut content: Cow<'a, [u8]>, id: &str) -> Result<Cow<'a, [u8]>> {
         self.refuse_filter()?;
-        if self.ident && has_ident(&content) {
-            content = Cow::Owned(expand_ident(&content, id));
+        if self.ident
+            && let Some(expanded) = expand_ident(&content, id)?
+        {
+            content = Cow::Owned(expanded);
         }
         let converts = match self.ends {
             Ends::Text { crlf: true } => true,
@@ -224,30 +226,127 @@ fn collapse_ident(mut content: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Replaces each `$Id$` and each `$Id: …$` that git could have written by the keyword with `id`.
-fn expand_ident(mut content: &[u8], id: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(content.len() + id.len() + 3);
-    while let Some(at) = content.iter().position(|&byte| byte == b'$') {
-        let (before, rest) = content.split_at(at + 1);
+/// Replaces each `$Id$` and each `$Id: …$` that git could have written by the keyword with `id`; `None` if there is none.
+///
+/// git has two implementations, for streams and for memory, which disagree on odd keywords.
+fn expand_ident(content: &[u8], id: &str) -> Result<Option<Vec<u8>>> {
+    let mut out = Vec::new();
+    let mut rest = content;
+    while let Some(at) = rest.windows(3).position(|window| window == b"$Id") {
+        let (before, keyword) = rest.split_at(at);
+        let keyword = keyword.get(3..).unwrap_or_default();
+        let length = keyword_end(keyword).filter(|_| !before.ends_with(b"$") && !before.ends_with(b"$I"));
+        let Some(length) = length else { return Err(Error::Unsupported("an odd $Id$ keyword")) };
         out.extend_from_slice(before);
-        content = rest;
-        if let Some(behind) = rest.strip_prefix(b"Id$") {
-            content = behind;
-        } else if let Some(keyword) = rest.strip_prefix(b"Id:") {
-            let Some(end) = keyword.iter().position(|&byte| byte == b'$') else { break };
-            let (text, behind) = keyword.split_at(end);
-            // Another version control system wrote a keyword with spaces inside.
-            let inner = text.get(1..).unwrap_or_default();
-            let space = inner.iter().position(|&byte| byte == b' ');
-            if text.contains(&b'\n') || space.is_some_and(|space| space + 1 < inner.len()) {
-                continue;
-            }
-            content = behind.get(1..).unwrap_or_default();
-        } else {
-            continue;
-        }
-        out.extend_from_slice(format!("Id: {id} $").as_bytes());
+        out.extend_from_slice(format!("$Id: {id} $").as_bytes());
+        rest = keyword.get(length..).unwrap_or_default();
     }
-    out.extend_from_slice(content);
-    out
+    if rest.len() == content.len() {
+        return Ok(None);
+    }
+    out.extend_from_slice(rest);
+    Ok(Some(out))
+}
+
+/// The length of a keyword's rest behind `$Id`, if it is `$`, `:$`, or `: word $`.
+fn keyword_end(keyword: &[u8]) -> Option<usize> {
+    let end = keyword.iter().position(|&byte| byte == b'$')?;
+    let text = keyword.get(..end)?;
+    let word = match text {
+        [] | [b':'] => &[],
+        [b':', b' ', word @ ..] => word.strip_suffix(b" ").unwrap_or(word),
+        _ => return None,
+    };
+    (!word.iter().any(|byte| matches!(byte, 0 | b' ' | b'\t' | b'\r' | b'\n'))).then_some(end + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The conversion with `text`, `ident` and `working-tree-encoding` of these values.
+    fn conversion(text: Value, ident: Value, encoding: &[u8], settings: &Settings) -> Result<Conversion> {
+        let none = || Value::Unspecified;
+        Conversion::of(&[text, none(), none(), ident, none(), Value::Text(encoding.into())], settings)
+    }
+
+    #[test]
+    fn what_only_git_converts_is_unsupported() -> Result<()> {
+        let settings = Settings { filters: vec![b"lfs".to_vec()], ..Settings::default() };
+        let filter = |name: &[u8]| {
+            let mut values = [const { Value::Unspecified }; 6];
+            values[4] = Value::Text(name.into());
+            Conversion::of(&values, &settings)
+        };
+        assert!(filter(b"other")?.is_identity());
+        assert_eq!(filter(b"lfs")?.filter(), Some(&b"lfs"[..]));
+        assert!(!filter(b"lfs")?.is_identity());
+        assert!(filter(b"lfs")?.to_git(Cow::Borrowed(b"a"), || Ok(None)).is_err());
+        assert!(filter(b"lfs")?.to_worktree(Cow::Borrowed(b"a"), "").is_err());
+        for name in [&b"latin-1"[..], b"UTF-16BE-BOM", b"UTF-7", b"utf16"] {
+            assert!(matches!(conversion(Value::Unset, Value::Unset, name, &settings), Err(Error::Unsupported(_))));
+        }
+        for (name, content) in [
+            (&b"UTF-16"[..], &b"a\0"[..]),
+            (b"UTF-16LE", b"\xff\xfea\0"),
+            (b"UTF-16LE", b"a"),
+            (b"UTF-16LE", b"\0\xd8a\0"),
+            (b"UTF-16BE", b"\xdc\0"),
+            (b"UTF-32LE", b"\0\0\x11\0"),
+            (b"UTF-32BE", b"\0\0\xd8\0"),
+            (b"UTF-32", b"a\0\0\0"),
+        ] {
+            let conversion = conversion(Value::Unset, Value::Unset, name, &settings)?;
+            assert!(conversion.to_git(Cow::Borrowed(content), || Ok(None)).is_err(), "{name:?} {content:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn odd_keywords_are_not_expanded() {
+        let expanded = |text: &str| expand_ident(text.as_bytes(), "1").ok().flatten().map(|text| String::from_utf8_lossy(&text).into_owned());
+        assert_eq!(expanded("a$Id$b$Id: x $$Id: $"), Some("a$Id: 1 $b$Id: 1 $$Id: 1 $".to_owned()));
+        assert!(expand_ident(b"$ $$ $I", "1").is_ok_and(|expanded| expanded.is_none()));
+        for odd in ["$$Id$", "$I$Id$", "$Idx$Id$", "$Id: a b $", "$Id:\n$", "$Id", "$Id: a\tb $", "$Id:x$"] {
+            assert!(expand_ident(odd.as_bytes(), "1").is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn the_index_is_asked_only_when_line_ends_depend_on_it() -> Result<()> {
+        let settings = Settings { auto_crlf: AutoCrlf::Input, ..Settings::default() };
+        let auto = Conversion::of(&[const { Value::Unspecified }; 6], &settings)?;
+        let ask = |content: &'static [u8], blob: Option<&'static [u8]>| {
+            let converted = auto.to_git(Cow::Borrowed(content), || blob.map(|blob| Some(blob.to_vec())).ok_or(Error::Stopped));
+            converted.map(Cow::into_owned)
+        };
+        assert_eq!(ask(b"a\n", None)?, b"a\n");
+        assert_eq!(ask(b"a\r\n\0", None)?, b"a\r\n\0");
+        assert_eq!(ask(b"a\r\n", Some(b"b\n"))?, b"a\n");
+        assert_eq!(ask(b"a\r\n", Some(b"b\r\n"))?, b"a\r\n");
+        assert!(ask(b"a\r\n", None).is_err());
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(content: Vec<u8>, at in 0..4_usize) {
+            let encoding = [&b""[..], b"UTF-16", b"UTF-16LE-BOM", b"UTF-32BE"][at];
+            let text = Value::Text(b"auto"[..].into());
+            let conversion = conversion(text, Value::Set, encoding, &Settings { auto_crlf: AutoCrlf::Yes, ..Settings::default() }).unwrap();
+            let _ = conversion.to_git(Cow::Borrowed(&content), || Ok(Some(content.clone())));
+            let _ = conversion.to_worktree(Cow::Borrowed(&content), "1");
+        }
+
+        /// Valid text survives the way to the working tree and back.
+        #[test]
+        fn encodings_round_trip(text: String, at in 0..7_usize) {
+            let name = [&b"UTF-16"[..], b"UTF-16BE", b"UTF-16LE", b"UTF-16LE-BOM", b"UTF-32", b"UTF-32BE", b"UTF-32LE"][at];
+            prop_assume!(!text.starts_with('\u{feff}'));
+            let conversion = conversion(Value::Unset, Value::Unset, name, &Settings::default()).unwrap();
+            let written = conversion.to_worktree(Cow::Borrowed(text.as_bytes()), "").unwrap();
+            prop_assert_eq!(&*conversion.to_git(written, || Ok(None)).unwrap(), text.as_bytes());
+        }
+    }
 }
