@@ -225,13 +225,10 @@ fn parse_line(line: &[u8], fold: bool) -> Option<Line> {
     if start.is_empty() || start.starts_with(b"#") || line.len() >= LINE_LIMIT {
         return None;
     }
-    let (name, rest) = match unquote(start) {
-        Some((name, rest)) => (name, rest),
-        None => {
-            let (name, rest) = word(start);
-            (name.to_vec(), rest)
-        }
-    };
+    let (name, rest) = unquote(start).unwrap_or_else(|| {
+        let (name, rest) = word(start);
+        (name.to_vec(), rest)
+    });
     if let Some(name) = name.strip_prefix(b"[attr]")
         && !name.is_empty()
     {
@@ -321,6 +318,7 @@ fn unquote(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::fmt::Write as _;
 
     fn shown(value: &Value) -> String {
         match value {
@@ -400,8 +398,10 @@ mod tests {
 
     #[test]
     fn macros_that_name_each_other_end() {
-        let text: String = (0..20_000).map(|at| format!("[attr]m{at} m{} m{}\n", at + 1, at / 2)).collect();
-        let text = text + "* m0\n[attr]m20000 text\n";
+        let mut text = "* m0\n[attr]m20000 text\n".to_owned();
+        for at in 0..20_000 {
+            let _ = writeln!(text, "[attr]m{at} m{} m{}", at + 1, at / 2);
+        }
         let rules = Attributes::new(&[], None, false).enter(b"", Some((text.as_bytes(), Source::File)));
         assert_eq!(rules.of(b"a", ["text"]), [Value::Set]);
     }

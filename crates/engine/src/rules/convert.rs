@@ -305,7 +305,8 @@ mod tests {
 
     #[test]
     fn odd_keywords_are_not_expanded() {
-        let expanded = |text: &str| expand_ident(text.as_bytes(), "1").ok().flatten().map(|text| String::from_utf8_lossy(&text).into_owned());
+        let expanded =
+            |text: &str| expand_ident(text.as_bytes(), "1").ok().flatten().map(|text| String::from_utf8_lossy(&text).into_owned());
         assert_eq!(expanded("a$Id$b$Id: x $$Id: $"), Some("a$Id: 1 $b$Id: 1 $$Id: 1 $".to_owned()));
         assert!(expand_ident(b"$ $$ $I", "1").is_ok_and(|expanded| expanded.is_none()));
         for odd in ["$$Id$", "$I$Id$", "$Idx$Id$", "$Id: a b $", "$Id:\n$", "$Id", "$Id: a\tb $", "$Id:x$"] {

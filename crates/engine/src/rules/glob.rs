@@ -132,26 +132,26 @@ impl Glob {
         insert(&mut live, 0);
         let mut before = b'/';
         for &byte in text {
-            self.close(&mut live, [&star, &wide, &folders], before == b'/');
+            Self::close(&mut live, [&star, &wide, &folders], before == b'/');
             let Some(accepted) = accepting.get_mut(usize::from(byte)) else { return false };
             let accepted = accepted.get_or_insert_with(|| mask(&|step| self.accepts(step, byte)));
             let mut carry = 0;
             for (at, word) in live.iter_mut().enumerate() {
                 let of = |mask: &[u64]| mask.get(at).copied().unwrap_or_default();
                 let moved = *word & of(accepted);
-                let stay = *word & (of(&wide) | of(&folders) | if byte == b'/' { 0 } else { of(&star) });
-                *word = moved << 1 | carry | stay;
+                let kept = *word & (of(&wide) | of(&folders) | if byte == b'/' { 0 } else { of(&star) });
+                *word = moved << 1 | carry | kept;
                 carry = moved >> 63;
             }
             before = byte;
         }
-        self.close(&mut live, [&star, &wide, &folders], before == b'/');
+        Self::close(&mut live, [&star, &wide, &folders], before == b'/');
         live.get(self.steps.len() / 64).is_some_and(|word| word >> (self.steps.len() % 64) & 1 == 1)
     }
 
     /// Adds the steps that can be reached without a byte: behind a wildcard that takes nothing. Leading directories may
     /// end only where one starts. At most two wildcards are neighbours.
-    fn close(&self, live: &mut [u64], [star, wide, folders]: [&[u64]; 3], at_folder: bool) {
+    fn close(live: &mut [u64], [star, wide, folders]: [&[u64]; 3], at_folder: bool) {
         for _ in 0..2 {
             let mut carry = 0;
             for (at, word) in live.iter_mut().enumerate() {
@@ -252,8 +252,7 @@ impl Compiler<'_> {
         let negated = matches!(self.peek(0), Some(b'!' | b'^'));
         self.at += usize::from(negated);
         let mut set = Set::default();
-        // The start of a possible range.
-        let mut before = None;
+        let mut before = 0;
         loop {
             before = self.member(&mut set, before)?;
             if self.peek(0)? == b']' {
@@ -267,17 +266,17 @@ impl Compiler<'_> {
         Some(Step::In(u32::try_from(self.sets.len() - 1).ok()?))
     }
 
-    /// Reads one member of a set. Returns the byte that can start a range.
-    fn member(&mut self, set: &mut Set, before: Option<u8>) -> Option<Option<u8>> {
+    /// Reads one member of a set. Returns the byte that can start a range, or 0.
+    fn member(&mut self, set: &mut Set, before: u8) -> Option<u8> {
         let byte = self.take()?;
         match (byte, before, self.peek(0)) {
             (b'\\', ..) => {
                 let escaped = self.take()?;
                 insert(set, escaped.into());
                 // git keeps the escaped byte as the start of a range.
-                Some(Some(escaped))
+                Some(escaped)
             }
-            (b'-', Some(first), Some(next)) if next != b']' => {
+            (b'-', first @ 1.., Some(next)) if next != b']' => {
                 let mut last = self.take()?;
                 if last == b'\\' {
                     last = self.take()?;
@@ -288,23 +287,23 @@ impl Compiler<'_> {
                         insert(set, byte.to_ascii_lowercase().into());
                     }
                 }
-                Some(None)
+                Some(0)
             }
             (b'[', _, Some(b':')) => self.class(set),
             _ => {
                 insert(set, byte.into());
-                Some(Some(byte))
+                Some(byte)
             }
         }
     }
 
     /// Reads the rest of `[:name:]`; without its end, the bracket is an ordinary member.
-    fn class(&mut self, set: &mut Set) -> Option<Option<u8>> {
+    fn class(&mut self, set: &mut Set) -> Option<u8> {
         let rest = self.pattern.get(self.at + 1..)?;
         let end = rest.iter().position(|&byte| byte == b']')?;
         let Some(name) = rest.get(..end).and_then(|name| name.strip_suffix(b":")) else {
             insert(set, b'['.into());
-            return Some(Some(b'['));
+            return Some(b'[');
         };
         let fold = self.mode.fold;
         let belongs: fn(u8) -> bool = match name {
@@ -326,7 +325,7 @@ impl Compiler<'_> {
         };
         (0..=u8::MAX).filter(|&byte| belongs(byte)).for_each(|byte| insert(set, byte.into()));
         self.at += end + 2;
-        Some(None)
+        Some(0)
     }
 }
 

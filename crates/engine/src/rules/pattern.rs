@@ -75,13 +75,13 @@ impl Form {
         if !text.contains(&b'/') {
             return match text {
                 [] => Self::Never,
-                [b'*', rest @ ..] if !rest.iter().any(is_special) => Self::Suffix(rest.into()),
-                _ if !text.iter().any(is_special) => Self::Name(text.into()),
+                [b'*', rest @ ..] if !rest.iter().copied().any(is_special) => Self::Suffix(rest.into()),
+                _ if !text.iter().copied().any(is_special) => Self::Name(text.into()),
                 _ => Glob::new(text, Mode { paths: false, fold }).map_or(Self::Never, Self::NameGlob),
             };
         }
         let text = text.strip_prefix(b"/").unwrap_or(text);
-        let Some(special) = text.iter().position(is_special) else { return Self::Path(text.into()) };
+        let Some(special) = text.iter().copied().position(is_special) else { return Self::Path(text.into()) };
         let (start, rest) = text.split_at(special);
         // git compiles only what follows the literal start: `a**/b` reads as `**/b` there, and matches `ab`. Since 2.52 it
         // does not: `is_ambiguous`.
@@ -89,18 +89,18 @@ impl Form {
     }
 }
 
-fn is_special(byte: &u8) -> bool {
+fn is_special(byte: u8) -> bool {
     matches!(byte, b'*' | b'?' | b'[' | b'\\')
 }
 
 /// Whether a double star follows the literal start of a path, and no slash is between them.
 fn is_ambiguous(text: &[u8]) -> bool {
-    let Some(special) = text.iter().position(is_special) else { return false };
+    let Some(special) = text.iter().copied().position(is_special) else { return false };
     let (start, rest) = text.split_at(special);
-    let stars = rest.iter().take_while(|&&byte| byte == b'*').count();
-    let behind = rest.get(stars..).unwrap_or_default();
+    let count = rest.iter().take_while(|&&byte| byte == b'*').count();
+    let behind = rest.get(count..).unwrap_or_default();
     let is_whole = behind.is_empty() || behind.starts_with(b"/") || behind.starts_with(b"\\/");
-    text.contains(&b'/') && !start.is_empty() && !start.ends_with(b"/") && stars > 1 && is_whole
+    text.contains(&b'/') && !start.is_empty() && !start.ends_with(b"/") && count > 1 && is_whole
 }
 
 fn same(pattern: &[u8], text: &[u8], fold: bool) -> bool {

@@ -2,26 +2,99 @@
 
 use crate::{
     ignored::line,
-    repository::{FOLDERS, Repository, paths},
+    repository::{FOLDERS, Repository, paths, runner},
 };
 use engine::rules::{Attributes, Source, Value};
-use proptest::{prelude::*, sample::select, test_runner::TestRunner};
+use proptest::{prelude::*, sample::select};
 use std::cell::Cell;
 
 const NAMES: [&str; 12] =
     ["text", "eol", "crlf", "ident", "filter", "working-tree-encoding", "diff", "merge", "whitespace", "binary", "m", "n"];
 
 const STATES: &[&str] = &[
-    "text", "-text", "!text", "text=auto", "text=input", "eol=lf", "eol=crlf", "-eol", "crlf", "-crlf", "crlf=input", "ident", "-ident", "filter=x",
-    "!filter", "working-tree-encoding=UTF-16", "diff", "-diff", "diff=a=b", "merge=union", "whitespace=a,-b", "binary", "-binary", "!binary",
-    "binary=x", "m", "-m", "m=1", "n", "!n", "other", "-other=x", "text=", "a\"b", "-", "=x", "builtin_x", "m=\u{e4}", "x.y", "--text", "!-text", "\r",
+    "text",
+    "-text",
+    "!text",
+    "text=auto",
+    "text=input",
+    "eol=lf",
+    "eol=crlf",
+    "-eol",
+    "crlf",
+    "-crlf",
+    "crlf=input",
+    "ident",
+    "-ident",
+    "filter=x",
+    "!filter",
+    "working-tree-encoding=UTF-16",
+    "diff",
+    "-diff",
+    "diff=a=b",
+    "merge=union",
+    "whitespace=a,-b",
+    "binary",
+    "-binary",
+    "!binary",
+    "binary=x",
+    "m",
+    "-m",
+    "m=1",
+    "n",
+    "!n",
+    "other",
+    "-other=x",
+    "text=",
+    "a\"b",
+    "-",
+    "=x",
+    "builtin_x",
+    "m=\u{e4}",
+    "x.y",
+    "--text",
+    "!-text",
+    "\r",
 ];
 
 const LINES: &[&str] = &[
-    "", "# *", " \t* text", "* text\r", "*\ttext \t -diff", "[attr]", "[attr] text", "[attr]m text=x -diff", "[attr]n m !merge", "[attr]m n diff",
-    "[attr]-m text", "[attr]binary text", "\"[attr]m\" eol=lf", "\"[attr] m\" eol=crlf", "[attr]diff eol=x", "\"a\\142\" text", "\"a\" text", "\"a text",
-    "\"a \" text", "\"#a\" text=q", "\"\\\"q\\\"\" ident", "\"a\\000b\" text=nul", "\"a\"text", "!a text", "\\!a text=bang", "*\0* text", "a/ text=folder",
-    "/a m", "a=b text", "* m", "* n", "* binary m", "\"*\\n\" text", "\"\\400\" text", "\"\" text", "**", "/ text", "b.o -text !diff m",
+    "",
+    "# *",
+    " \t* text",
+    "* text\r",
+    "*\ttext \t -diff",
+    "[attr]",
+    "[attr] text",
+    "[attr]m text=x -diff",
+    "[attr]n m !merge",
+    "[attr]m n diff",
+    "[attr]-m text",
+    "[attr]binary text",
+    "\"[attr]m\" eol=lf",
+    "\"[attr] m\" eol=crlf",
+    "[attr]diff eol=x",
+    "\"a\\142\" text",
+    "\"a\" text",
+    "\"a text",
+    "\"a \" text",
+    "\"#a\" text=q",
+    "\"\\\"q\\\"\" ident",
+    "\"a\\000b\" text=nul",
+    "\"a\"text",
+    "!a text",
+    "\\!a text=bang",
+    "*\0* text",
+    "a/ text=folder",
+    "/a m",
+    "a=b text",
+    "* m",
+    "* n",
+    "* binary m",
+    "\"*\\n\" text",
+    "\"\\400\" text",
+    "\"\" text",
+    "**",
+    "/ text",
+    "b.o -text !diff m",
 ];
 
 fn file() -> impl Strategy<Value = Vec<u8>> {
@@ -66,8 +139,7 @@ fn values_equal_those_of_check_attr() {
     let input: String = paths.iter().map(|path| path.clone() + "\0").collect();
     let compared = [const { Cell::new(0_usize) }; 2];
     let files = prop::collection::vec(file(), FOLDERS.len());
-    let config = ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() };
-    let outcome = TestRunner::new(config).run(&(files, file(), file(), any::<bool>()), |(files, info, user, fold)| {
+    let outcome = runner(4).run(&(files, file(), file(), any::<bool>()), |(files, info, user, fold)| {
         for (folder, content) in FOLDERS.iter().zip(&files) {
             repository.write(&format!("{folder}.gitattributes"), content);
         }
@@ -98,5 +170,5 @@ fn values_equal_those_of_check_attr() {
     assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
     let compared = compared.map(Cell::into_inner);
     println!("compared: {compared:?} (unspecified, specified)");
-    assert!(compared.iter().all(|&count| count > 10_000), "{compared:?}");
+    assert!(compared.iter().all(|&count| count > 100), "{compared:?}");
 }

@@ -1,21 +1,64 @@
 //! Conversion: what `git add` stores, and what a checkout writes.
 
-use crate::repository::Repository;
+use crate::repository::{Repository, runner};
 use engine::rules::{Attributes, AutoCrlf, Conversion, Settings, Source};
-use proptest::{prelude::*, sample::select, test_runner::TestRunner};
+use proptest::{prelude::*, sample::select};
 use std::{borrow::Cow, cell::Cell, fmt::Write, fs};
 
 const PARTS: &[&str] = &[
-    "a\n", "b\r\n", "b\r\n", "c", "c\r", "\0", "$Id$", "$Id: x $", "$Id: x y $", "$Id:$", "$Id:", "$Id", "$Id:\n$", "$", "\u{1a}", "\u{1}", "\u{e4}\n",
-    "$Id: $", "$Id:x$", "$IdX$Id$", "\u{1f600}", "\u{7f}", "\u{8}\u{c}\t\u{1b}", "\n", "\u{feff}",
+    "a\n",
+    "b\r\n",
+    "b\r\n",
+    "c",
+    "c\r",
+    "\0",
+    "$Id$",
+    "$Id: x $",
+    "$Id: x y $",
+    "$Id:$",
+    "$Id:",
+    "$Id",
+    "$Id:\n$",
+    "$",
+    "\u{1a}",
+    "\u{1}",
+    "\u{e4}\n",
+    "$Id: $",
+    "$Id:x$",
+    "$IdX$Id$",
+    "\u{1f600}",
+    "\u{7f}",
+    "\u{8}\u{c}\t\u{1b}",
+    "\n",
+    "\u{feff}",
 ];
 
 const ATTRIBUTES: &[&str] = &[
-    "text", "-text", "!text", "text=auto", "text=input", "text=x", "eol=lf", "eol=crlf", "eol=x", "crlf", "-crlf", "crlf=input", "crlf=auto", "ident", "-ident",
-    "text=auto eol=crlf", "text=auto eol=lf", "-text eol=crlf", "filter=unknown", "ident text", "binary",
+    "text",
+    "-text",
+    "!text",
+    "text=auto",
+    "text=input",
+    "text=x",
+    "eol=lf",
+    "eol=crlf",
+    "eol=x",
+    "crlf",
+    "-crlf",
+    "crlf=input",
+    "crlf=auto",
+    "ident",
+    "-ident",
+    "text=auto eol=crlf",
+    "text=auto eol=lf",
+    "-text eol=crlf",
+    "filter=unknown",
+    "ident text",
+    "binary",
 ];
 
-const ENCODINGS: &[&str] = &["", "", "", "UTF-8", "utf8", "UTF-16", "UTF-16LE", "utf-16be", "UTF-16LE-BOM", "UTF-32", "UTF-32LE", "UTF-32BE"];
+const ENCODINGS: &[&str] =
+    &["", "", "", "UTF-8", "utf8", "UTF-16", "UTF-16LE", "utf-16be", "UTF-16LE-BOM", "UTF-32", "UTF-32LE", "UTF-32BE"];
 
 #[derive(Clone, Debug)]
 struct File {
@@ -69,9 +112,8 @@ fn conversion_equals_that_of_add_and_checkout() {
     let repository = Repository::empty();
     let compared = [const { Cell::new(0_usize) }; 3];
     let auto = prop_oneof![Just(AutoCrlf::No), Just(AutoCrlf::Yes), Just(AutoCrlf::Input)];
-    let files = prop::collection::vec(file(), 40);
-    let config = ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() };
-    let outcome = TestRunner::new(config).run(&(files, auto, any::<bool>()), |(files, auto_crlf, eol_is_crlf)| {
+    let files = prop::collection::vec(file(), 80);
+    let outcome = runner(8).run(&(files, auto, any::<bool>()), |(files, auto_crlf, eol_is_crlf)| {
         let auto_name = match auto_crlf {
             AutoCrlf::No => "false",
             AutoCrlf::Yes => "true",
@@ -120,5 +162,5 @@ fn conversion_equals_that_of_add_and_checkout() {
     assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
     let compared = compared.map(Cell::into_inner);
     println!("compared: {compared:?} (unchanged, converted, stored only)");
-    assert!(compared.iter().all(|&count| count > 100), "{compared:?}");
+    assert!(compared.iter().all(|&count| count > 10), "{compared:?}");
 }

@@ -1,7 +1,6 @@
 //! A repository whose rule files change from case to case, and git's answers in it.
 
-#![allow(clippy::disallowed_methods, reason = "git is the oracle of these tests")]
-
+use proptest::{prelude::ProptestConfig, test_runner::TestRunner};
 use std::{
     fmt::Write as _,
     fs,
@@ -82,6 +81,12 @@ impl Repository {
         assert!(matches!(output.status.code(), Some(0 | 1)), "{args:?}: {text}");
         output.stdout
     }
+}
+
+/// Runs a share of the configured number of cases, of which each starts processes. A failure prints its smallest input.
+pub(crate) fn runner(share: u32) -> TestRunner {
+    let default = ProptestConfig::default();
+    TestRunner::new(ProptestConfig { cases: default.cases / share, failure_persistence: None, ..default })
 }
 
 /// Each path below the top, with whether it is a folder. Rule files are left out.
