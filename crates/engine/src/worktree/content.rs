@@ -4,34 +4,62 @@ use crate::{
     beneath::{Folder, Kind, to_path},
     error::{Error, Result},
     index::{Entry, Index},
+    rules::{Attributes, Conversion, Settings, Source},
     stop::Stop,
 };
 use gix::{ObjectId, hash::Hasher};
 use parking_lot::Mutex;
-use std::{collections::HashMap, fs::File, io::Read};
+use std::{borrow::Cow, collections::HashMap, fmt, fs::File, io::Read, sync::OnceLock};
 
 /// Bytes hashed at a time.
 const CHUNK: usize = 64 << 10;
+/// Maximum size of a file that is converted in memory.
+const MAX_CONVERTED: u64 = 32 << 20;
 
-/// Words in an attributes file that may change what git stores for a file.
-const CONVERTING: [&[u8]; 8] = [b"text", b"eol", b"crlf", b"ident", b"filter", b"encoding", b"binary", b"[attr]"];
+/// The attributes outside of the working tree, read when the first file needs them.
+type Load<'a> = Box<dyn Fn() -> Result<Attributes> + Send + Sync + 'a>;
 
-/// What the comparison of content needs.
-#[derive(Debug)]
-pub struct Content {
+/// What the comparison of content needs: objects, attributes, and settings of the conversion.
+pub struct Content<'a> {
     objects: Mutex<gix::Repository>,
     kind: gix::hash::Kind,
-    /// Every file may be converted.
-    converts: bool,
-    /// By directory: whether its attributes may convert files.
-    folders: Mutex<HashMap<Vec<u8>, bool>>,
+    settings: Settings,
+    load: Load<'a>,
+    globals: OnceLock<Attributes>,
+    /// The attributes in the directories of files that were compared.
+    folders: Mutex<HashMap<Vec<u8>, Attributes>>,
 }
 
-impl Content {
-    /// Content of a repository. `converts` is true if its settings, or attributes outside of its working tree, may
-    /// convert any file.
-    pub fn new(objects: gix::Repository, converts: bool) -> Self {
-        Self { kind: objects.object_hash(), objects: Mutex::new(objects), converts, folders: Mutex::default() }
+impl fmt::Debug for Content<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Content").field("kind", &self.kind).field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// Where a tracked file is.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) top: &'a Folder,
+    pub(super) index: &'a Index,
+    pub(super) folder: &'a Folder,
+    pub(super) name: &'a [u8],
+    pub(super) path: &'a [u8],
+}
+
+impl<'a> Content<'a> {
+    /// Content of a repository. `load` reads the attributes outside of its working tree.
+    pub fn new(objects: gix::Repository, settings: Settings, load: impl Fn() -> Result<Attributes> + Send + Sync + 'a) -> Self {
+        let (kind, load) = (objects.object_hash(), Box::new(load));
+        Self { objects: Mutex::new(objects), kind, settings, load, globals: OnceLock::new(), folders: Mutex::default() }
+    }
+
+    /// The filter driver of a tracked file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for attributes that only git reads.
+    pub fn filter(&self, top: &Folder, index: &Index, path: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.conversion(top, index, path)?.filter().map(<[u8]>::to_vec))
     }
 
     /// The content of a blob.
@@ -42,75 +70,86 @@ impl Content {
     }
 
     /// Whether the symbolic link has the target that the index records.
-    pub(super) fn is_same_link(&self, folder: &Folder, name: &[u8], entry: &Entry) -> Result<bool> {
-        let Some(target) = folder.link(to_path(name)) else { return Ok(false) };
-        let mut hasher = self.hasher(target.len() as u64);
-        hasher.update(&target);
-        finish(hasher, entry)
+    pub(super) fn is_same_link(&self, place: Place<'_>, entry: &Entry) -> Result<bool> {
+        let Some(target) = place.folder.link(to_path(place.name)) else { return Ok(false) };
+        self.is_object(&target, entry)
     }
 
     /// Whether the file has the content that the index records. A file that cannot be opened differs, as in git.
-    pub(super) fn is_same_file(
-        &self,
-        top: &Folder,
-        folder: &Folder,
-        (name, path): (&[u8], &[u8]),
-        (index, entry): (&Index, &Entry),
-        stop: &dyn Stop,
-    ) -> Result<bool> {
-        let Ok((file, found)) = folder.file(to_path(name)) else { return Ok(false) };
-        if self.converts || self.may_convert(top, index, path)? {
-            return Err(Error::Unsupported("files whose content may be converted"));
+    pub(super) fn is_same_file(&self, place: Place<'_>, entry: &Entry, stop: &dyn Stop) -> Result<bool> {
+        let Ok((mut file, found)) = place.folder.file(to_path(place.name)) else { return Ok(false) };
+        let conversion = self.conversion(place.top, place.index, place.path)?;
+        if conversion.is_identity() {
+            let mut hasher = self.hasher(found.len());
+            let length = hash(&mut hasher, file, stop)?;
+            return if length == found.len() { is_entry(hasher, entry) } else { Err(BEING_WRITTEN) };
         }
-        let mut hasher = self.hasher(found.len());
-        if hash(&mut hasher, file, stop)? == found.len() {
-            finish(hasher, entry)
-        } else {
-            Err(Error::Unsupported("a file that is being written"))
+        if found.len() > MAX_CONVERTED {
+            return Err(Error::Unsupported("the conversion of a large file"));
         }
+        let mut content = Vec::new();
+        (&mut file).take(found.len() + 1).read_to_end(&mut content).map_err(Error::io("reading a file"))?;
+        if content.len() as u64 != found.len() {
+            return Err(BEING_WRITTEN);
+        }
+        stop.check()?;
+        let stored = conversion.to_git(Cow::Owned(content), || self.blob(entry.id).map(Some))?;
+        self.is_object(&stored, entry)
     }
 
+    fn is_object(&self, content: &[u8], entry: &Entry) -> Result<bool> {
+        let mut hasher = self.hasher(content.len() as u64);
+        hasher.update(content);
+        is_entry(hasher, entry)
+    }
+
+    /// A hash of a blob of this length.
     fn hasher(&self, length: u64) -> Hasher {
         let mut hasher = gix::hash::hasher(self.kind);
         hasher.update(format!("blob {length}\0").as_bytes());
         hasher
     }
 
-    fn may_convert(&self, top: &Folder, index: &Index, path: &[u8]) -> Result<bool> {
+    fn conversion(&self, top: &Folder, index: &Index, path: &[u8]) -> Result<Conversion> {
+        let globals = match self.globals.get() {
+            Some(globals) => globals,
+            None => {
+                let loaded = (self.load)()?;
+                self.globals.get_or_init(|| loaded)
+            }
+        };
+        let mut attributes = globals.clone();
         let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1);
         for end in std::iter::once(0).chain(ends) {
             let folder = path.get(..end).unwrap_or_default();
-            let known = self.folders.lock().get(folder).copied();
-            let converts = match known {
-                Some(converts) => converts,
+            let known = self.folders.lock().get(folder).cloned();
+            attributes = match known {
+                Some(known) => known,
                 None => {
-                    let converts = converts_in(top, index, folder)?;
-                    self.folders.lock().insert(folder.to_vec(), converts);
-                    converts
+                    let entered = self.enter(&attributes, top, index, folder)?;
+                    self.folders.lock().insert(folder.to_vec(), entered.clone());
+                    entered
                 }
             };
-            if converts {
-                return Ok(true);
-            }
         }
-        Ok(false)
+        Conversion::of(&attributes.of(path, Conversion::NAMES), &self.settings)
+    }
+
+    /// The attributes in a directory. git uses the staged ones if the file is missing.
+    fn enter(&self, above: &Attributes, top: &Folder, index: &Index, folder: &[u8]) -> Result<Attributes> {
+        let file = [folder, b".gitattributes"].concat();
+        match top.read(to_path(&file), Kind::Rules) {
+            Ok(Some(text)) => Ok(above.enter(folder, Some((&text, Source::File)))),
+            Ok(None) => match index.find(&file, 0).or_else(|| index.find(&file, 2)) {
+                Some(entry) => Ok(above.enter(folder, Some((&self.blob(entry.id)?, Source::Blob)))),
+                None => Ok(above.enter(folder, None)),
+            },
+            Err(_) => Err(Error::Unsupported("attributes that cannot be read")),
+        }
     }
 }
 
-/// Whether the attributes of one directory may convert files. git uses the staged ones if the file is missing.
-fn converts_in(top: &Folder, index: &Index, folder: &[u8]) -> Result<bool> {
-    let file = [folder, b".gitattributes"].concat();
-    match top.read(to_path(&file), Kind::Rules) {
-        Ok(Some(text)) => Ok(CONVERTING.iter().any(|word| contains(&text, word))),
-        Ok(None) => Ok(index.find(&file, 0).is_some()),
-        Err(Error::NotReadable { .. }) => Ok(true),
-        Err(err) => Err(err),
-    }
-}
-
-fn contains(text: &[u8], word: &[u8]) -> bool {
-    text.windows(word.len()).any(|window| window == word)
-}
+const BEING_WRITTEN: Error = Error::Unsupported("a file that is being written");
 
 /// Hashes a file; returns its length.
 fn hash(hasher: &mut Hasher, mut file: File, stop: &dyn Stop) -> Result<u64> {
@@ -129,6 +168,6 @@ fn hash(hasher: &mut Hasher, mut file: File, stop: &dyn Stop) -> Result<u64> {
     }
 }
 
-fn finish(hasher: Hasher, entry: &Entry) -> Result<bool> {
+fn is_entry(hasher: Hasher, entry: &Entry) -> Result<bool> {
     hasher.try_finalize().map(|id| id == entry.id).map_err(|_| Error::Unsupported("content whose hash collides"))
 }

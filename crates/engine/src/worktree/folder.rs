@@ -7,6 +7,7 @@ use crate::{
     rules::Ignore,
     stop::Stop,
     worktree::{
+        content::Place,
         names::{Name, Names},
         scan::{Change, Scan, Untracked, Worktree},
         stat::{Verdict, Why, letter_of_submodule},
@@ -292,9 +293,10 @@ impl<'a> Reader<'a> {
             Verdict::Content(why) => why,
         };
         self.found.racy.push(here.path(name));
+        let place = Place { top: tree.top, index: tree.index, folder: here.folder, name, path: tree.index.path(entry) };
         let is_same = match beneath::kind_of(&stat) {
-            EntryKind::Link => tree.content.is_same_link(here.folder, name, entry)?,
-            _ => tree.content.is_same_file(tree.top, here.folder, (name, &here.path(name)), (tree.index, entry), self.stop)?,
+            EntryKind::Link => tree.content.is_same_link(place, entry)?,
+            _ => tree.content.is_same_file(place, entry, self.stop)?,
         };
         match why {
             _ if is_same => Ok(None),

@@ -42,7 +42,7 @@ pub struct Worktree<'a> {
     /// The index.
     pub index: &'a Index,
     /// Objects and conversions.
-    pub content: &'a Content,
+    pub content: &'a Content<'a>,
     /// The ignore rules outside of the working tree.
     pub ignore: &'a Ignore,
     /// The metadata that counts.

@@ -8,13 +8,10 @@ use crate::{
 };
 use engine::{
     index::Index,
-    rules::{Ignore, List},
+    rules::{Attributes, Ignore, List},
     worktree::{Content, Scan, Worktree},
 };
 use std::{io::ErrorKind, path::Path};
-
-/// Words in an attributes file that may change what git stores for a file.
-const CONVERTING: [&str; 8] = ["text", "eol", "crlf", "ident", "filter", "encoding", "binary", "[attr]"];
 
 /// The answer of the engine; what it does not answer is left to git.
 pub(crate) fn answered<T>(answer: engine::Result<T>, cancel: &Cancel) -> Result<T> {
@@ -34,8 +31,13 @@ impl Repo {
         Ok(read.map_or_else(|| Index::empty(engine.object_hash()), |(index, _)| index))
     }
 
+    /// What the comparison of content needs.
+    pub(crate) fn content(&self, engine: &gix::Repository) -> Content<'_> {
+        Content::new(engine.clone(), self.settings.status.conversion.clone(), || self.attributes())
+    }
+
     /// Compares the working tree with the index.
-    pub(crate) fn scan(&self, engine: &gix::Repository, index: &Index, cancel: &Cancel) -> Result<Scan> {
+    pub(crate) fn scan(&self, index: &Index, content: &Content<'_>, cancel: &Cancel) -> Result<Scan> {
         let settings = &self.settings.status;
         if let Some(why) = settings.odd {
             return Err(only_git(why));
@@ -46,13 +48,12 @@ impl Repo {
         if index.entries().iter().any(engine::index::Entry::is_submodule) && self.hides_submodules(index) {
             return Err(only_git("submodules whose changes are hidden"));
         }
-        let content = Content::new(engine.clone(), self.settings.converts_text || self.attributes_convert());
         let worktree = Worktree {
             top: self.worktree_folder()?,
             git_dir: self.git_folder(),
             common_dir: self.common_folder(),
             index,
-            content: &content,
+            content,
             ignore: &self.ignore_rules()?,
             comparison: settings.comparison,
             untracked: settings.untracked,
@@ -67,12 +68,17 @@ impl Repo {
         self.settings.ignored_submodules.is_some() || self.may_hide_submodules() || is_missing() && index.find(b".gitmodules", 0).is_some()
     }
 
-    /// Whether attributes outside of the working tree may convert files.
-    fn attributes_convert(&self) -> bool {
-        let converts = |text: &[u8]| CONVERTING.iter().any(|word| gix::bstr::ByteSlice::contains_str(text, word));
-        let info = self.common_folder().read("info/attributes", Kind::Rules);
-        info.map_or(true, |text| text.is_some_and(|text| converts(&text)))
-            || self.settings.attribute_files.iter().any(|file| beneath::read_own(file, Kind::Rules).is_ok_and(|text| converts(&text)))
+    /// The attributes outside of the working tree.
+    fn attributes(&self) -> engine::Result<Attributes> {
+        const UNREADABLE: engine::Error = engine::Error::Unsupported("attributes that cannot be read");
+        let mut texts = Vec::new();
+        // The last file wins.
+        for file in self.settings.attribute_files.iter().rev() {
+            texts.extend(own_rules(&self.location.top().join(file)).map_err(|_| UNREADABLE)?);
+        }
+        let info = self.common_folder().read("info/attributes", Kind::Rules).map_err(|_| UNREADABLE)?;
+        let texts: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
+        Ok(Attributes::new(&texts, info.as_deref(), false))
     }
 
     /// The ignore rules outside of the working tree.
@@ -80,8 +86,8 @@ impl Repo {
         let unreadable = || only_git("ignore rules that cannot be read");
         let mut lists = Vec::new();
         if let Some(file) = &self.settings.ignore_file {
-            let file = if file.is_absolute() { file.clone() } else { self.worktree()?.join(file) };
-            lists.extend(rules_of(&file).map_err(|_| unreadable())?);
+            let text = own_rules(&self.location.top().join(file)).map_err(|_| unreadable())?;
+            lists.extend(text.map(|text| List::parse(&text, false)));
         }
         let own = self.common_folder().read("info/exclude", Kind::Rules).map_err(|_| unreadable())?;
         lists.extend(own.map(|text| List::parse(&text, false)));
@@ -89,13 +95,13 @@ impl Repo {
     }
 }
 
-/// The rules of the operator's file. git passes over one that it may not read.
-fn rules_of(file: &Path) -> Result<Option<List>, std::io::Error> {
+/// A file of rules that settings name. git passes over one that it may not read.
+fn own_rules(file: &Path) -> Result<Option<Vec<u8>>, std::io::Error> {
     if file == Path::new("/dev/null") {
         return Ok(None);
     }
     match beneath::read_own(file, Kind::Rules) {
-        Ok(text) => Ok(Some(List::parse(&text, false))),
+        Ok(text) => Ok(Some(text)),
         Err(err) if matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied) => Ok(None),
         Err(err) => Err(err),
     }

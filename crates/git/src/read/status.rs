@@ -14,7 +14,6 @@ use crate::{
     },
     repo::{
         Repo,
-        index_file::index_now,
         rev::head_of,
         route::{Route, only_git},
     },
@@ -158,7 +157,8 @@ impl Repo {
         }
         let index = self.index(engine, cancel)?;
         let (head, mut entries) = self.compare_staged(engine, &index, cancel)?;
-        let scan = self.scan(engine, &index, cancel)?;
+        let content = self.content(engine);
+        let scan = self.scan(&index, &content, cancel)?;
         self.also_watch(scan.directories.iter().map(Vec::as_slice));
         if !(scan.hard_linked.is_empty() && scan.mounts.is_empty()) {
             cancel.read_unwatched();
@@ -167,8 +167,13 @@ impl Repo {
         if self.settings.status.renames && has(b'A') && (has(b'D') || index.has_conflicts()) {
             return Err(only_git("renames in the working tree"));
         }
-        if self.sets_files_aside() && has(b'M') && self.attributes_name_filters(&*index_now(engine)?) {
-            return Err(only_git("a changed file that a filter may convert"));
+        if self.sets_files_aside() {
+            let top = self.worktree_folder()?;
+            for change in scan.changes.iter().filter(|change| change.letter != b'D') {
+                if answered(content.filter(top, &index, &change.path), cancel)?.is_some() {
+                    return Err(only_git("a changed file with a filter"));
+                }
+            }
         }
         for change in scan.changes {
             let clean = || Entry { index: b' ', worktree: b' ', path: change.path.clone(), from: None };

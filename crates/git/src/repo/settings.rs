@@ -134,8 +134,8 @@ pub(crate) struct Settings {
     pub(crate) conditional: bool,
     /// Some files are included under conditions that the engine does not support.
     conditions: bool,
-    /// The repository's own configuration names an ignore file.
-    local_ignore_file: bool,
+    /// The repository's own configuration names a file of ignore rules or of attributes.
+    names_rules: bool,
     /// Remotes that are local paths, such as the clone's origin.
     pub(crate) local_origins: Vec<PathBuf>,
     /// The repository's own configuration names a `blame.ignoreRevsFile`.
@@ -229,8 +229,8 @@ impl Settings {
             settings.status.leave("included configuration");
         }
         // git would read any file that the repository names.
-        if settings.local_ignore_file && !location.trusted {
-            settings.status.leave("core.excludesFile");
+        if settings.names_rules && !location.trusted {
+            settings.status.leave("core.excludesFile or core.attributesFile");
         }
         Ok(settings)
     }
@@ -359,8 +359,8 @@ impl Settings {
                 self.plain_log &= keys.iter().all(|key| key != "notesref");
                 self.plain_index &= keys.iter().all(|key| PLAIN_CORE.contains(&key.as_str()));
                 // The engine reads only the operator's.
-                self.local_ignore_file |= local && keys.iter().any(|key| key == "excludesfile");
-                self.plain_index &= !self.local_ignore_file;
+                self.plain_index &= !local || keys.iter().all(|key| key != "excludesfile");
+                self.names_rules |= local && keys.iter().any(|key| matches!(key.as_str(), "excludesfile" | "attributesfile"));
             }
             ("include" | "includeif", _) => {
                 self.conditional |= local;

@@ -1,6 +1,9 @@
 //! Settings of the comparison of a working tree with its index.
 
-use engine::worktree::{Comparison, Untracked};
+use engine::{
+    rules::{self, AutoCrlf},
+    worktree::{Comparison, Untracked},
+};
 use gix::config::File;
 
 /// Keys below `status.` that do not affect the listing, and those read here.
@@ -32,11 +35,14 @@ pub(crate) struct StatusSettings {
     pub(crate) renames: bool,
     /// Files outside of the sparse working tree count if they exist.
     pub(crate) sparse: bool,
+    /// The conversion of content.
+    pub(crate) conversion: rules::Settings,
 }
 
 impl Default for StatusSettings {
     fn default() -> Self {
-        Self { odd: None, untracked: Untracked::Normal, comparison: Comparison::default(), renames: true, sparse: false }
+        let (comparison, conversion) = (Comparison::default(), rules::Settings::default());
+        Self { odd: None, untracked: Untracked::Normal, comparison, renames: true, sparse: false, conversion }
     }
 }
 
@@ -56,6 +62,10 @@ impl StatusSettings {
         }) {
             settings.leave("core.checkStat");
         }
+        if file.string("attr.tree").is_some() {
+            settings.leave("attributes of a tree");
+        }
+        settings.note_conversion(file);
         settings.note_renames(file);
         settings.note_status(file);
         settings
@@ -64,6 +74,26 @@ impl StatusSettings {
     /// Leaves each status to git.
     pub(crate) fn leave(&mut self, why: &'static str) {
         self.odd.get_or_insert(why);
+    }
+
+    fn note_conversion(&mut self, file: &File) {
+        self.conversion.auto_crlf = match (file.boolean("core.autocrlf"), file.string("core.autocrlf")) {
+            (Ok(Some(true)), _) => AutoCrlf::Yes,
+            (Ok(_), _) => AutoCrlf::No,
+            (Err(_), Some(word)) if word.eq_ignore_ascii_case(b"input") => AutoCrlf::Input,
+            (Err(_), _) => {
+                self.leave("core.autocrlf");
+                AutoCrlf::No
+            }
+        };
+        if let Some(word) = file.string("core.eol").map(|word| word.to_ascii_lowercase()) {
+            self.conversion.eol_is_crlf = word == b"crlf";
+            if !matches!(word.as_slice(), b"lf" | b"crlf" | b"native") {
+                self.leave("core.eol");
+            }
+        }
+        let drivers = file.sections_by_name("filter").into_iter().flatten();
+        self.conversion.filters = drivers.filter_map(|section| section.header().subsection_name().map(|name| name.to_vec())).collect();
     }
 
     /// Of `diff.renames`, git uses the first value here, and of `status.renames` the last.
@@ -129,6 +159,9 @@ mod tests {
             assert!(of(odd)?.odd.is_some(), "{odd}");
         }
         assert!(!of("[core]\ncheckStat = Minimal")?.comparison.whole_stat);
+        assert_eq!(of("[core]\nautocrlf = Input")?.conversion.auto_crlf, AutoCrlf::Input);
+        assert!(of("[core]\neol = CRLF")?.conversion.eol_is_crlf && of("[core]\neol = cr")?.odd.is_some());
+        assert_eq!(of("[filter \"x\"]\nrequired")?.conversion.filters, [b"x"]);
         assert!(of("[core]\nsparseCheckout")?.sparse);
         assert!(!of("[core]\nsparseCheckout\n[sparse]\nexpectFilesOutsideOfPatterns = true")?.sparse);
         Ok(())

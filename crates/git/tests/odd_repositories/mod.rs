@@ -421,6 +421,27 @@ pub(crate) fn all() -> Vec<Odd> {
             }
             m.commit("many").remove("many").write("fewer/x", "y\n".repeat(500)).run(&["add", "--all"]);
         }),
+        Odd::new("many directories, read by several threads", |m| {
+            m.init(&[]);
+            for n in 0..2_400 {
+                m.write(&format!("d{:02}/e{}/f{n}", n % 60, n % 7), format!("{n}\n"));
+            }
+            m.commit("many").write("d03/e3/f3", "changed\n").remove("d04/e4").write("d05/new/x", "x").write("d06/e6/new", "new");
+        }),
+        Odd::new("a status without untracked files", |m| {
+            m.history().run(&["config", "status.showUntrackedFiles", "no"]).write("dir/b.txt", "x\n").write("new", "x").remove("a.rs");
+        }),
+        Odd::new("a status with all untracked files", |m| {
+            m.history().run(&["config", "status.showUntrackedFiles", "all"]).write("new/deep/x", "x").write("new/y", "y").remove("a.rs");
+            m.write("a.rs/inner", "x").run_in(&m.path.join("new/deep"), &["init", "-q"]);
+        }),
+        Odd::new("an ignore file of its own configuration", |m| {
+            m.history().run(&["config", "core.excludesFile", ".git/more"]).write(".git/more", "x*\n!x.txt\n");
+            m.write("x", "").write("x.txt", "").write("dir/x", "");
+        }),
+        Odd::new("included settings", |m| {
+            m.history().write(".git/own", "[status]\n\tshowUntrackedFiles = no\n").run(&["config", "include.path", "own"]).write("x", "");
+        }),
         Odd::new("replaced and grafted", |m| {
             m.history().run(&["replace", "--graft", "HEAD", "HEAD~2"]);
         }),
