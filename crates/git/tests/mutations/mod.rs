@@ -222,8 +222,9 @@ impl Mutator {
                 rustix::fs::mknodat(rustix::fs::CWD, &full, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).ok();
             }
             1 => {
-                fs::create_dir_all(&full).ok();
-                odd_repositories::git(&full, &["init", "--quiet"]);
+                if fs::create_dir_all(&full).is_ok() {
+                    odd_repositories::git(&full, &["init", "--quiet"]);
+                }
             }
             2 => {
                 fs::create_dir_all(full.join(".git/objects")).ok();
