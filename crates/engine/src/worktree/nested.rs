@@ -13,6 +13,7 @@ use std::{
 /// The directories that tell a nested repository from this one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Own<'a> {
+    pub(super) top: &'a Folder,
     pub(super) git_dir: &'a Folder,
     pub(super) common_dir: &'a Folder,
 }
@@ -50,7 +51,12 @@ impl Own<'_> {
         let end = target.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
         let target = to_path(target.get(..end).unwrap_or_default());
         let Some(target) = normal(&folder.path().join(target)) else { return odd() };
-        let Ok(inside) = target.strip_prefix(self.common_dir.path()) else { return odd() };
+        let Ok(inside) = target.strip_prefix(self.common_dir.path()) else {
+            // Whether something exists elsewhere is not the engine's business.
+            let inside = target.strip_prefix(self.top.path());
+            let is_missing = inside.is_ok_and(|path| self.top.stat(path).is_err_and(|err| err.kind() == ErrorKind::NotFound));
+            return if is_missing { Ok(false) } else { odd() };
+        };
         if inside.as_os_str().is_empty() {
             return odd();
         }

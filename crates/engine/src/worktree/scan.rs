@@ -88,7 +88,7 @@ impl Worktree<'_> {
     }
 
     pub(super) fn own(&self) -> Own<'_> {
-        Own { git_dir: self.git_dir, common_dir: self.common_dir }
+        Own { top: self.top, git_dir: self.git_dir, common_dir: self.common_dir }
     }
 }
 

@@ -15,35 +15,23 @@ use std::{
 
 /// Names of files and directories alike, so that one replaces the other.
 const NAMES: [&str; 14] = ["a", "b", "c.txt", "d.log", "e e", "a.b", "a-b", "a0", "lib", "out", "Ü", "x.c", ".hidden", "z"];
-const CONTENTS: [&str; 9] =
-    ["", "one\n", "two\n", "one\r\ntwo\r\n", "one\ntwo\n", "/* $Id$ */\n", "\0\x01bin", "mixed\r\nlines\n", "a longer content\n"];
+const CONTENTS: [&str; 9] = ["", "one\n", "two\n", "one\r\ntwo\r\n", "one\ntwo\n", "/* $Id$ */\n", "\0\x01bin", "mixed\r\nlines\n", "a longer content\n"];
 const PATTERNS: [&str; 22] = [
-    "*.log",
-    "/a",
-    "a/",
-    "!a",
-    "out/",
-    "!out/",
-    "*",
-    "!*/",
-    "!*.txt",
-    "lib/*",
-    "**/b",
-    "a/**",
-    "a/**/z",
-    "# no",
-    "\\#x",
-    "e\\ e",
-    "e e ",
-    "Ü",
-    ".*",
-    "!.gitignore",
-    "[ab]",
-    "a-?",
+    "*.log", "/a", "a/", "!a", "out/", "!out/", "*", "!*/", "!*.txt", "lib/*", "**/b", "a/**", "a/**/z", "# no", "\\#x", "e\\ e", "e e ", "Ü",
+    ".*", "!.gitignore", "[ab]", "a-?",
 ];
-const ATTRIBUTES: [&str; 9] =
-    ["* text=auto", "*.txt text", "*.txt eol=crlf", "*.c ident", "* -text", "*.log binary", "a text eol=lf", "[attr]mine text", "*.c mine"];
-const SETTINGS: [&str; 23] = [
+const ATTRIBUTES: [&str; 9] = [
+    "* text=auto",
+    "*.txt text",
+    "*.txt eol=crlf",
+    "*.c ident",
+    "* -text",
+    "*.log binary",
+    "a text eol=lf",
+    "[attr]mine text",
+    "*.c mine",
+];
+const SETTINGS: [&str; 24] = [
     "core.autocrlf=true",
     "core.autocrlf=input",
     "core.autocrlf=false",
@@ -61,6 +49,7 @@ const SETTINGS: [&str; 23] = [
     "status.renames=false",
     "status.renames=true",
     "diff.renames=copies",
+    "diff.renames=true",
     "core.sparseCheckout=true",
     "core.sparseCheckout=false",
     "core.excludesFile=.git/more",
@@ -339,7 +328,7 @@ fn status_equals_gits_after_random_edits() -> Outcome {
     let mut random = Random(seed | 1);
     for round in 0..count.div_ceil(100) {
         let odd = odd_repositories::plain();
-        let repositories = Repositories::new(Git::new(None), Roots::new([odd.home.path().to_owned()])?);
+        let repositories = Repositories::new(Git::new(None), Roots::new([odd.home.path().to_owned(), odd.path.clone()])?);
         let mut mutator = Mutator { random, top: odd.path.clone(), log: Vec::new() };
         for step in 0..100 {
             for _ in 0..=mutator.random.below(8) {

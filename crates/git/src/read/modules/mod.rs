@@ -17,7 +17,7 @@ use crate::{
         patch::{FilePatch, Keep, Parser, Patch},
         status::{Entry, Status},
     },
-    repo::{Repo, index_file::index_now, policy::Trust},
+    repo::{Repo, policy::Trust},
 };
 use gix::{
     ObjectId,
@@ -26,7 +26,6 @@ use gix::{
         File,
         file::{Metadata, init::Options},
     },
-    index::entry::{Flags, Stage},
 };
 use ignore::{Ignore, Reach};
 use std::{
@@ -72,11 +71,14 @@ impl Repo {
     /// The submodules of the index.
     pub(crate) fn gitlinks(&self, cancel: &Cancel) -> Result<Vec<Gitlink>> {
         let links = self.with_engine(Mode::Read, |engine| {
-            let index = index_now(engine).ok()?;
-            let links = index.entries().iter().filter(|entry| entry.mode.is_submodule()).map(|entry| Gitlink {
-                path: entry.path(&index).to_vec(),
+            let index = self.index(engine, cancel).ok()?;
+            let links = index.entries().iter().filter(|entry| entry.is_submodule()).map(|entry| Gitlink {
+                path: index.path(entry).to_vec(),
                 id: entry.id,
-                odd: entry.stage() != Stage::Unconflicted || entry.flags.intersects(Flags::SKIP_WORKTREE | Flags::ASSUME_VALID),
+                // git reads what exists outside of a sparse working tree.
+                odd: entry.flags.stage() != 0
+                    || entry.flags.assume_valid()
+                    || entry.flags.skip_worktree() && !self.settings.status.sparse,
             });
             Some(links.collect())
         })?;
