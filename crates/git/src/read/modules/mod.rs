@@ -85,11 +85,14 @@ impl Repo {
         if let Some(links) = links.flatten() {
             return Ok(links);
         }
-        let staged = self.read(&["ls-files", "--stage", "-z"]).success(cancel, MAX_LISTING)?;
-        let links = staged.split(|&byte| byte == 0).filter_map(|entry| entry.strip_prefix(b"160000 ")?.split_once_str("\t"));
-        let links = links.filter_map(|(side, path)| {
+        // The tag is `S` outside of the sparse working tree, and in lower case for an assumed state.
+        let staged = self.read(&["ls-files", "--stage", "-v", "-z"]).success(cancel, MAX_LISTING)?;
+        let links = staged.split(|&byte| byte == 0).filter_map(|entry| {
+            let (tag, entry) = entry.split_first()?;
+            let (side, path) = entry.strip_prefix(b" 160000 ")?.split_once_str("\t")?;
             let (id, stage) = side.split_once_str(" ")?;
-            Some(Gitlink { path: path.to_vec(), id: ObjectId::from_hex(id).ok()?, odd: stage != b"0" })
+            let odd = stage != b"0" || tag.is_ascii_lowercase() || *tag == b'S';
+            Some(Gitlink { path: path.to_vec(), id: ObjectId::from_hex(id).ok()?, odd })
         });
         Ok(links.collect())
     }
