@@ -1,7 +1,10 @@
 //! Changes of the entries.
 
 use super::{Entry, Flags, Index, Stat, Time};
-use crate::error::{Error, Result};
+use crate::{
+    beneath,
+    error::{Error, Result},
+};
 use gix::ObjectId;
 use std::{collections::BTreeMap, fs::Metadata, os::unix::fs::MetadataExt};
 
@@ -27,6 +30,20 @@ impl Stat {
             uid: found.uid(),
             gid: found.gid(),
             size: size(found.size()),
+        }
+    }
+
+    /// The same, for metadata that was read below an open directory.
+    pub fn from_system(found: &beneath::Stat) -> Self {
+        let nanoseconds = |value| i64::try_from(value).unwrap_or_default();
+        Self {
+            ctime: Time::new(found.st_ctime, nanoseconds(found.st_ctime_nsec)),
+            mtime: Time::new(found.st_mtime, nanoseconds(found.st_mtime_nsec)),
+            dev: low(found.st_dev),
+            ino: low(found.st_ino),
+            uid: found.st_uid,
+            gid: found.st_gid,
+            size: size(u64::try_from(found.st_size).unwrap_or_default()),
         }
     }
 }
@@ -87,15 +104,17 @@ impl Index {
         if added.is_empty() { Ok(()) } else { self.merge(&added, &paths) }
     }
 
-    /// Sets the state of the file of an entry whose content is the same.
+    /// Sets the state of the file of the entry at this position, whose content is the same.
     pub fn refresh(&mut self, at: usize, stat: Stat) {
         if let Some(entry) = self.entries.get_mut(at) {
             entry.stat = stat;
         }
     }
 
-    /// Sets the version of a new index.
-    pub fn set_version(&mut self, version: u32) {
-        self.version = version.clamp(2, 4);
+    /// Makes git compare the content of the file of the entry at this position: its metadata is that of other content.
+    pub fn smudge(&mut self, at: usize) {
+        if let Some(entry) = self.entries.get_mut(at) {
+            entry.stat.size = 0;
+        }
     }
 }

@@ -7,11 +7,13 @@ mod content;
 mod folder;
 mod names;
 mod nested;
+mod refresh;
 mod scan;
 mod stat;
 mod untracked;
 mod walk;
 
 pub use content::Content;
+pub use refresh::{Refresh, Refreshed};
 pub use scan::{Change, Scan, Untracked, Worktree};
 pub use stat::Comparison;

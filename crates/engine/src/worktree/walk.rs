@@ -31,7 +31,7 @@ const FAILED: &str = "a working tree on which the engine fails";
 const BATCH: usize = 16;
 
 /// Asking the system takes longer than reading a small working tree.
-static PROCESSORS: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS));
+pub(super) static PROCESSORS: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS));
 
 pub(super) fn scan(tree: &Worktree<'_>, stop: &dyn Stop) -> Result<Scan> {
     let mut reader = Reader::new(tree, stop)?;
