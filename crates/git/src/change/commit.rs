@@ -8,6 +8,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     name::{RelPath, Rev},
+    process::Mode,
     repo::Repo,
 };
 use gix::ObjectId;
@@ -74,6 +75,12 @@ impl Repo {
             // With paths git would even treat conflicted files as resolved.
             self.check_resolved(&request.paths, request.confirmed, cancel)?;
         }
+        let here = |engine: &gix::Repository| self.record(engine, request, before, cancel);
+        let (committed, _) = self.answer_in(Mode::Change, "commit", here, || self.commit_with_git(request, before, cancel))?;
+        Ok(committed)
+    }
+
+    fn commit_with_git(&self, request: &CommitRequest, before: Option<ObjectId>, cancel: &Cancel) -> Result<Committed> {
         let author = request.author.as_deref().map(author).transpose()?;
         let (mut ended, output) = self.locked(cancel, || {
             let mut process = self.recording(&["commit", "--quiet"]);

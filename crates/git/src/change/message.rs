@@ -1,6 +1,6 @@
 //! Verbatim commit messages: no line is treated as a comment.
 
-use super::{MAX_OUTPUT, stage::SCRATCH};
+use super::{MAX_OUTPUT, index_write::SCRATCH};
 use crate::{
     beneath::{self, Kind},
     cancel::Cancel,

@@ -1,6 +1,6 @@
 //! Saving staged and unstaged changes before a change overwrites them.
 
-use super::{MAX_OUTPUT, stage::SCRATCH};
+use super::{MAX_OUTPUT, index_write::SCRATCH};
 use crate::{
     beneath::open_own,
     cancel::Cancel,

@@ -247,16 +247,6 @@ impl Repo {
     }
 }
 
-/// Whether the index has only plain entries: merged, no submodules, no intent-to-add.
-pub(crate) fn is_plain(index: &gix::index::State) -> bool {
-    use gix::index::entry::{Flags, Mode, Stage};
-    !index.is_sparse()
-        && index.entries().iter().all(|entry| {
-            let odd = Flags::INTENT_TO_ADD | Flags::SKIP_WORKTREE | Flags::ASSUME_VALID;
-            entry.stage() == Stage::Unconflicted && entry.mode != Mode::COMMIT && !entry.flags.intersects(odd)
-        })
-}
-
 /// Converts staged changes into entries, pairing renames if they are detected.
 fn pair_staged(engine: &gix::Repository, changes: Vec<Staged>, renames: bool) -> Result<BTreeMap<Vec<u8>, Entry>> {
     let lone = |side: (u32, ObjectId)| -> Result<Lone> {

@@ -96,6 +96,9 @@ const PLAIN_CORE: [&str; 21] = [
     "preloadindex",
 ];
 
+/// Keys below `index.` that only decide about the format of the file.
+const INDEX_FORMAT: [&str; 5] = ["version", "threads", "skiphash", "recordendofindexentries", "recordoffsettable"];
+
 /// The relevant facts of a configuration.
 #[derive(Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact of the configuration")]
@@ -349,6 +352,7 @@ impl Settings {
                 self.foreign_format |= keys.iter().any(|key| !KNOWN_EXTENSIONS.contains(&key.as_str()));
                 self.plain_index &= keys.iter().all(|key| PLAIN_EXTENSIONS.contains(&key.as_str()));
             }
+            ("index", None) => self.plain_index &= keys.iter().all(|key| INDEX_FORMAT.contains(&key.as_str())),
             ("index" | "feature" | "add" | "attr" | "hook" | "fsmonitor", _) => self.plain_index = false,
             ("diff", None) => self.odd_patch |= !keys.iter().all(|key| PatchSettings::supports(key)),
             // Its settings apply to files without an attribute.
