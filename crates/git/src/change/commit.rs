@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     name::{RelPath, Rev},
     process::Mode,
-    repo::Repo,
+    repo::{Repo, route::Route},
 };
 use gix::ObjectId;
 
@@ -46,6 +46,8 @@ pub struct Committed {
     pub parent: Option<ObjectId>,
     /// The output of git, hooks and filters.
     pub output: String,
+    /// Which implementation made it.
+    pub route: Route,
 }
 
 impl Repo {
@@ -139,7 +141,7 @@ impl Repo {
         }
         let id = self.resolve_commit(&Rev::head(), cancel)?;
         let parent = if request.amend { self.resolve_commit(&Rev::new(format!("{id}~1"))?, cancel).ok() } else { before };
-        Ok(Committed { id, before, parent, output: ended.stderr })
+        Ok(Committed { id, before, parent, output: ended.stderr, route: Route::Cli })
     }
 
     /// Fails if no identity is configured for commits.

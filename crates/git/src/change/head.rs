@@ -160,7 +160,16 @@ mod tests {
         for good in ["refs/heads/main", "refs/heads/a/b-c.d", "refs/heads/x#1"] {
             assert!(is_ordinary(good), "{good}");
         }
-        for bad in ["refs/heads/", "refs/heads/a..b", "refs/heads/.a", "refs/heads/a.lock", "refs/tags/a", "refs/heads/a//b", "HEAD", "refs/heads/\u{e9}"] {
+        for bad in [
+            "refs/heads/",
+            "refs/heads/a..b",
+            "refs/heads/.a",
+            "refs/heads/a.lock",
+            "refs/tags/a",
+            "refs/heads/a//b",
+            "HEAD",
+            "refs/heads/\u{e9}",
+        ] {
             assert!(!is_ordinary(bad), "{bad}");
         }
     }

@@ -12,7 +12,11 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     read::scan::answered,
-    repo::{Repo, policy::Signing, route::only_git},
+    repo::{
+        Repo,
+        policy::Signing,
+        route::{Route, only_git},
+    },
 };
 use engine::{
     index::{Index, Objects},
@@ -66,7 +70,7 @@ impl Objects for Database<'_> {
     fn write_tree(&self, content: &[u8]) -> engine::Result<ObjectId> {
         let id = gix::objs::compute_hash(self.engine.object_hash(), Kind::Tree, content).map_err(engine::Error::corrupt)?;
         if !self.has(&id)? {
-            return self.engine.objects.write_buf(Kind::Tree, content).map_err(engine::Error::corrupt);
+            return self.engine.objects.write_buf_with_known_id(Kind::Tree, content, id).map_err(engine::Error::corrupt);
         }
         // As git, so that pruning does not remove it.
         let hex = id.to_string();
@@ -100,19 +104,13 @@ impl Repo {
         let tree = self.tree_of_index(engine, request, old, cancel)?;
         cancel.check()?;
         self.git_folder().write("COMMIT_EDITMSG", message.as_bytes()).map_err(Error::engine)?;
-        let content = [
-            format!("tree {tree}\nparent {old}\nauthor ").as_bytes(),
-            &author,
-            b"\ncommitter ",
-            &committer,
-            b"\n\n",
-            message.as_bytes(),
-        ]
-        .concat();
+        let content =
+            [format!("tree {tree}\nparent {old}\nauthor ").as_bytes(), &author, b"\ncommitter ", &committer, b"\n\n", message.as_bytes()]
+                .concat();
         let id = engine.objects.write_buf(Kind::Commit, &content).map_err(Error::engine)?;
         let entry = [&committer[..], b"\t", &log_message("commit: ", &message)].concat();
         self.move_head(engine, &place, (old, id), &entry)?;
-        Ok(Committed { id, before, parent: before, output: String::new() })
+        Ok(Committed { id, before, parent: before, output: String::new(), route: Route::Engine })
     }
 
     /// Leaves commits to git that hooks, settings or an operation in progress affect.
