@@ -23,7 +23,7 @@ impl History<'_> {
         if found.len() > 1 && !self.is_graph_certain {
             return Err(Error::Unsupported("the order of several merge bases without their generations"));
         }
-        found.into_iter().map(|at| Ok(self.node(at)?.id)).collect()
+        found.into_iter().map(|at| self.id(at)).collect()
     }
 
     pub(super) fn bases(&mut self, one: u32, other: u32) -> Result<Vec<u32>> {

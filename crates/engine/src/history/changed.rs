@@ -22,7 +22,7 @@ pub(super) struct Filters {
     hashes: u32,
 }
 
-/// A path, and each directory above it, as hashes.
+/// A path, and then each directory above it, as hashes.
 #[derive(Clone, Debug)]
 pub(super) struct Key {
     hashes: Vec<[u32; 2]>,
@@ -33,7 +33,8 @@ pub(super) struct Key {
 impl Key {
     pub(super) fn new(path: &[u8]) -> Self {
         let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at).chain([path.len()]);
-        let parts = ends.filter_map(|end| path.get(..end));
+        // The longest one is the rarest.
+        let parts = ends.rev().filter_map(|end| path.get(..end));
         Self { hashes: parts.map(|part| SEEDS.map(|seed| murmur3(seed, part))).collect(), is_ascii: path.is_ascii() }
     }
 }
@@ -49,27 +50,32 @@ impl Filters {
         Ok((is_wanted && (1..=MAX_HASHES).contains(&hashes)).then_some(Self { index, data, version, hashes }))
     }
 
-    /// Whether the commit at `place` certainly changes nothing at `key`.
-    pub(super) fn excludes(self, file: &mut Pages, place: u32, key: &Key) -> Result<bool> {
+    /// Whether the commit at `place` certainly changes nothing at any of `keys`.
+    pub(super) fn exclude(self, file: &mut Pages, place: u32, keys: &[Key]) -> Result<bool> {
         // Version 1 hashes signed characters, whose sign depends on the machine that wrote the file.
-        if self.version == 1 && !key.is_ascii {
+        if keys.is_empty() || self.version == 1 && !keys.iter().all(|key| key.is_ascii) {
             return Ok(false);
         }
-        let end = file.u32(self.index.start + 4 * u64::from(place))?;
-        let start = match place.checked_sub(1) {
-            Some(before) => file.u32(self.index.start + 4 * u64::from(before))?,
-            None => 0,
-        };
-        let (start, end) = (u64::from(start), u64::from(end));
+        let index = self.index.start + 4 * u64::from(place);
+        let end = u64::from(file.u32(index)?);
+        let start = if place == 0 { 0 } else { u64::from(file.u32(index - 4)?) };
         if start >= end || end > self.data.len - HEADER {
             return Ok(false);
         }
-        let bits = (end - start) * 8;
+        let filter = Span { start: self.data.start + HEADER + start, len: end - start };
+        for key in keys {
+            if !self.excludes(file, filter, key)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn excludes(self, file: &mut Pages, filter: Span, key: &Key) -> Result<bool> {
         for [first, second] in &key.hashes {
             for round in 0..self.hashes {
-                let bit = u64::from(first.wrapping_add(round.wrapping_mul(*second))) % bits;
-                let byte = file.byte(self.data.start + HEADER + start + bit / 8)?;
-                if byte & (1 << (bit % 8)) == 0 {
+                let bit = u64::from(first.wrapping_add(round.wrapping_mul(*second))) % (filter.len * 8);
+                if file.byte(filter.start + bit / 8)? & (1 << (bit % 8)) == 0 {
                     return Ok(true);
                 }
             }
@@ -119,6 +125,6 @@ mod tests {
     #[test]
     fn a_key_has_each_directory() {
         assert_eq!(Key::new(b"a/b/c").hashes.len(), 3);
-        assert_eq!(Key::new(b"a/b").hashes, [Key::new(b"a").hashes[0], SEEDS.map(|seed| murmur3(seed, b"a/b"))]);
+        assert_eq!(Key::new(b"a/b").hashes, [SEEDS.map(|seed| murmur3(seed, b"a/b")), Key::new(b"a").hashes[0]]);
     }
 }

@@ -18,6 +18,8 @@ const MAX_COMMITS: usize = 8 << 20;
 const NOWHERE: u32 = u32::MAX;
 /// Number of commits between two checks of the stop signal.
 const STRIDE: u32 = 64;
+/// Maximum bytes of decoded objects that others are deltas of.
+const MAX_BASES: usize = 32 << 20;
 
 /// Marks of a walk.
 pub(super) mod mark {
@@ -47,7 +49,8 @@ pub(super) mod mark {
 /// A commit.
 #[derive(Debug)]
 pub(super) struct Node {
-    pub(super) id: ObjectId,
+    /// Null for a commit of the graph whose id was not needed yet.
+    id: ObjectId,
     pub(super) tree: ObjectId,
     /// Seconds since 1970.
     pub(super) date: u64,
@@ -63,14 +66,18 @@ pub(super) struct Node {
 
 /// The history of a repository, as far as it was read.
 pub struct History<'r> {
-    pub(super) repo: &'r gix::Repository,
+    pub(super) objects: gix::OdbHandle,
+    pub(super) hash: gix::hash::Kind,
     graph: Option<Graph>,
     /// Generations are certain to be git's.
     pub(super) is_graph_certain: bool,
     nodes: Vec<Node>,
     ids: gix::hashtable::HashMap<ObjectId, u32>,
+    /// By position in the graph, the number of the commit plus one.
+    positions: Vec<u32>,
     edges: Vec<u32>,
     buffer: Vec<u8>,
+    parents: Vec<u32>,
     stop: &'r dyn Stop,
     steps: u32,
 }
@@ -87,7 +94,7 @@ impl<'r> History<'r> {
     /// # Errors
     ///
     /// [`Error::Unsupported`] if a graft, a shallow boundary or a replacement may alter the parents of commits.
-    pub fn open(repo: &'r gix::Repository, stop: &'r dyn Stop) -> Result<Self> {
+    pub fn open(repo: &gix::Repository, stop: &'r dyn Stop) -> Result<Self> {
         let folder = Folder::open(repo.common_dir()).map_err(Error::io("opening the git directory"))?;
         let store = repo.objects.store_ref();
         if ["shallow", "info/grafts", "refs/replace"].iter().any(|name| folder.has(name)) || store.replacements().next().is_some() {
@@ -101,8 +108,23 @@ impl<'r> History<'r> {
             },
             None => (None, true),
         };
-        let (nodes, ids, edges, buffer) = (Vec::new(), gix::hashtable::HashMap::default(), Vec::new(), Vec::new());
-        Ok(Self { repo, graph, is_graph_certain, nodes, ids, edges, buffer, stop, steps: 0 })
+        let mut objects = repo.objects.clone();
+        // gix sets none, and without one it decodes the bases of each object again.
+        objects.set_pack_cache(|| Box::new(gix::odb::pack::cache::lru::MemoryCappedHashmap::new(MAX_BASES)));
+        Ok(Self {
+            objects,
+            hash: repo.object_hash(),
+            positions: vec![0; graph.as_ref().map_or(0, |graph| graph.count() as usize)],
+            graph,
+            is_graph_certain,
+            nodes: Vec::new(),
+            ids: gix::hashtable::HashMap::default(),
+            edges: Vec::new(),
+            buffer: Vec::new(),
+            parents: Vec::new(),
+            stop,
+            steps: 0,
+        })
     }
 
     /// Fails if the caller stopped the work; cheap enough for each commit.
@@ -113,9 +135,18 @@ impl<'r> History<'r> {
 
     /// The commit `id`, read.
     pub(super) fn commit(&mut self, id: ObjectId) -> Result<u32> {
-        let at = self.intern(id, NOWHERE)?;
+        let at = self.intern(id)?;
         self.parse(at)?;
         Ok(at)
+    }
+
+    /// The id of a commit.
+    pub(super) fn id(&mut self, at: u32) -> Result<ObjectId> {
+        let node = self.nodes.get_mut(at as usize).ok_or_else(lost)?;
+        if node.id.is_null() {
+            node.id = self.graph.as_mut().ok_or_else(lost)?.id(node.position)?;
+        }
+        Ok(node.id)
     }
 
     pub(super) fn node(&self, at: u32) -> Result<&Node> {
@@ -173,12 +204,7 @@ impl<'r> History<'r> {
         let (position, generation) = (node.position, node.generation);
         let Some(graph) = self.graph.as_mut().filter(|_| position != NOWHERE && generation != u64::MAX) else { return Ok(false) };
         let Some((filters, file, place)) = graph.filters(position)? else { return Ok(false) };
-        for key in paths.keys() {
-            if !filters.excludes(file, place, key)? {
-                return Ok(false);
-            }
-        }
-        Ok(!paths.keys().is_empty())
+        filters.exclude(file, place, paths.keys())
     }
 
     /// Whether generations are corrected dates, so that git orders by them.
@@ -186,72 +212,91 @@ impl<'r> History<'r> {
         self.graph.as_ref().is_some_and(Graph::has_corrected_dates)
     }
 
-    fn intern(&mut self, id: ObjectId, position: u32) -> Result<u32> {
-        let next = self.nodes.len();
-        if next >= MAX_COMMITS {
+    fn intern(&mut self, id: ObjectId) -> Result<u32> {
+        if let Some(at) = self.ids.get(&id) {
+            return Ok(*at);
+        }
+        let position = match &mut self.graph {
+            Some(graph) => graph.position(&id)?,
+            None => None,
+        };
+        let at = match position {
+            Some(position) => self.intern_position(position)?,
+            None => self.add(id, NOWHERE)?,
+        };
+        if let Some(node) = self.nodes.get_mut(at as usize) {
+            node.id = id;
+        }
+        self.ids.insert(id, at);
+        Ok(at)
+    }
+
+    fn intern_position(&mut self, position: u32) -> Result<u32> {
+        let known = self.positions.get(position as usize).copied().ok_or_else(lost)?;
+        if let Some(at) = known.checked_sub(1) {
+            return Ok(at);
+        }
+        let at = self.add(ObjectId::null(self.hash), position)?;
+        if let Some(known) = self.positions.get_mut(position as usize) {
+            *known = at + 1;
+        }
+        Ok(at)
+    }
+
+    fn add(&mut self, id: ObjectId, position: u32) -> Result<u32> {
+        let at = u32::try_from(self.nodes.len()).map_err(Error::corrupt)?;
+        if self.nodes.len() >= MAX_COMMITS {
             return Err(Error::Unsupported("a history of so many commits"));
         }
-        let fresh = u32::try_from(next).map_err(Error::corrupt)?;
-        let at = *self.ids.entry(id).or_insert(fresh);
-        if at == fresh {
-            let tree = ObjectId::null(id.kind());
-            let (marks, parsed, first_parent, parents) = (0, false, 0, 0);
-            self.nodes.push(Node { id, tree, date: 0, generation: u64::MAX, marks, parsed, position, first_parent, parents });
-        } else if position != NOWHERE
-            && let Some(node) = self.nodes.get_mut(at as usize)
-        {
-            node.position = position;
-        }
+        let tree = ObjectId::null(self.hash);
+        let (marks, parsed, first_parent, parents) = (0, false, 0, 0);
+        self.nodes.push(Node { id, tree, date: 0, generation: u64::MAX, marks, parsed, position, first_parent, parents });
         Ok(at)
     }
 
     /// Reads the commit, unless that was done before.
     pub(super) fn parse(&mut self, at: u32) -> Result<()> {
         let node = self.node(at)?;
-        if node.parsed {
-            return Ok(());
+        match (node.parsed, node.position) {
+            (true, _) => Ok(()),
+            (false, NOWHERE) => self.parse_object(at, node.id),
+            (false, position) => self.parse_record(at, position),
         }
-        let (id, mut position) = (node.id, node.position);
-        if position == NOWHERE
-            && let Some(graph) = &mut self.graph
-        {
-            position = graph.position(&id)?.unwrap_or(NOWHERE);
-        }
-        if position == NOWHERE { self.parse_object(at, id) } else { self.parse_record(at, position) }
     }
 
     fn parse_record(&mut self, at: u32, position: u32) -> Result<()> {
-        let graph = self.graph.as_mut().ok_or_else(lost)?;
-        let record = graph.record(position)?;
-        let mut parents = Vec::with_capacity(record.parents.len());
-        for parent in record.parents {
-            parents.push((graph.id(parent)?, parent));
+        let mut parents = std::mem::take(&mut self.parents);
+        parents.clear();
+        let record = self.graph.as_mut().ok_or_else(lost)?.record(position, &mut parents)?;
+        for parent in &mut parents {
+            *parent = self.intern_position(*parent)?;
         }
         let generation = if record.generation == 0 { u64::MAX } else { record.generation };
-        self.fill(at, Parsed { tree: record.tree, date: record.date, generation, position, parents })
+        self.fill(at, record.tree, record.date, generation, &parents)?;
+        self.parents = parents;
+        Ok(())
     }
 
     fn parse_object(&mut self, at: u32, id: ObjectId) -> Result<()> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let parsed = match self.repo.objects.try_find(&id, &mut buffer) {
+        let parsed = match self.objects.try_find(&id, &mut buffer) {
             Ok(Some(data)) if data.kind == gix::objs::Kind::Commit => parse(data.data, id.kind()),
             Ok(Some(_)) => Err(Error::corrupt(format_args!("object {id} is not a commit"))),
             Ok(None) => Err(Error::corrupt(format_args!("commit {id} is missing"))),
             Err(err) => Err(Error::corrupt(format_args!("commit {id}: {err}"))),
         };
         self.buffer = buffer;
-        self.fill(at, parsed?)
+        let parsed = parsed?;
+        let parents = parsed.parents.into_iter().map(|parent| self.intern(parent)).collect::<Result<Vec<u32>>>()?;
+        self.fill(at, parsed.tree, parsed.date, u64::MAX, &parents)
     }
 
-    fn fill(&mut self, at: u32, parsed: Parsed) -> Result<()> {
+    fn fill(&mut self, at: u32, tree: ObjectId, date: u64, generation: u64, parents: &[u32]) -> Result<()> {
         let first_parent = u32::try_from(self.edges.len()).map_err(Error::corrupt)?;
-        let parents = u32::try_from(parsed.parents.len()).map_err(Error::corrupt)?;
-        for (id, position) in parsed.parents {
-            let parent = self.intern(id, position)?;
-            self.edges.push(parent);
-        }
+        self.edges.extend(parents);
+        let parents = u32::try_from(parents.len()).map_err(Error::corrupt)?;
         let node = self.nodes.get_mut(at as usize).ok_or_else(lost)?;
-        (node.tree, node.date, node.generation, node.position) = (parsed.tree, parsed.date, parsed.generation, parsed.position);
+        (node.tree, node.date, node.generation) = (tree, date, generation);
         (node.first_parent, node.parents, node.parsed) = (first_parent, parents, true);
         Ok(())
     }
@@ -262,10 +307,7 @@ impl<'r> History<'r> {
 struct Parsed {
     tree: ObjectId,
     date: u64,
-    generation: u64,
-    position: u32,
-    /// Ids and positions.
-    parents: Vec<(ObjectId, u32)>,
+    parents: Vec<ObjectId>,
 }
 
 fn lost() -> Error {
@@ -306,10 +348,10 @@ fn parse(data: &[u8], hash: gix::hash::Kind) -> Result<Parsed> {
     let tree = line(&mut rest, b"tree ")?.ok_or_else(bad)?;
     let mut parents = Vec::new();
     while let Some(parent) = line(&mut rest, b"parent ")? {
-        parents.push((parent, NOWHERE));
+        parents.push(parent);
     }
     let date = committed(rest)?;
-    Ok(Parsed { tree, date, generation: u64::MAX, position: NOWHERE, parents })
+    Ok(Parsed { tree, date, parents })
 }
 
 /// The committer's date, from the header after the parents; 0 if git cannot read it.

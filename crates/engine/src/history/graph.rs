@@ -23,15 +23,13 @@ const NO_PARENT: u32 = 0x7000_0000;
 const MORE_PARENTS: u32 = 0x8000_0000;
 
 /// A commit of the graph.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
     pub(super) tree: ObjectId,
     /// Seconds since 1970.
     pub(super) date: u64,
     /// The corrected date, or the level; 0 if not computed.
     pub(super) generation: u64,
-    /// The positions of its parents.
-    pub(super) parents: Vec<u32>,
 }
 
 /// The settings that affect how git reads the graph.
@@ -133,11 +131,16 @@ impl Graph {
         layer.id(at)
     }
 
-    /// The commit at `position`.
-    pub(super) fn record(&mut self, position: u32) -> Result<Record> {
+    /// The commit at `position`. The positions of its parents are added to `parents`.
+    pub(super) fn record(&mut self, position: u32, parents: &mut Vec<u32>) -> Result<Record> {
         let corrected_dates = self.corrected_dates;
         let (layer, at) = self.layer(position)?;
-        layer.record(at, corrected_dates)
+        layer.record(at, corrected_dates, parents)
+    }
+
+    /// The number of commits.
+    pub(super) fn count(&self) -> u32 {
+        self.layers.last().map_or(0, |layer| layer.base + layer.count)
     }
 
     /// The changed-path filters of the layer of `position`, with the file and the place in them.
@@ -260,25 +263,25 @@ impl Layer {
         Ok(None)
     }
 
-    fn record(&mut self, at: u32, corrected_dates: bool) -> Result<Record> {
+    fn record(&mut self, at: u32, corrected_dates: bool, parents: &mut Vec<u32>) -> Result<Record> {
         let width = self.hash.len_in_bytes() as u64;
         let start = self.data.start + u64::from(at) * (width + RECORD);
         let tree = self.id_at(start)?;
-        let first = self.file.u32(start + width)?;
-        let second = self.file.u32(start + width + 4)?;
-        let high = self.file.u32(start + width + 8)?;
-        let date = u64::from(high & 3) << 32 | u64::from(self.file.u32(start + width + 12)?);
-        let mut parents = Vec::new();
+        let bytes: [u8; 16] = self.file.bytes(start + width)?;
+        let ([first, second, high, low], _) = bytes.as_chunks::<4>() else { return Err(Error::corrupt("a short record")) };
+        let (first, second) = (u32::from_be_bytes(*first), u32::from_be_bytes(*second));
+        let (high, low) = (u32::from_be_bytes(*high), u32::from_be_bytes(*low));
+        let date = u64::from(high & 3) << 32 | u64::from(low);
         if first != NO_PARENT {
             parents.push(first);
             if second & MORE_PARENTS != 0 {
-                self.more_parents(second ^ MORE_PARENTS, &mut parents)?;
+                self.more_parents(second ^ MORE_PARENTS, parents)?;
             } else if second != NO_PARENT {
                 parents.push(second);
             }
         }
         let generation = if corrected_dates { self.corrected_date(at, date)? } else { u64::from(high >> 2) };
-        Ok(Record { tree, date, generation, parents })
+        Ok(Record { tree, date, generation })
     }
 
     fn more_parents(&mut self, mut at: u32, parents: &mut Vec<u32>) -> Result<()> {

@@ -88,7 +88,7 @@ impl History<'_> {
         while let Some(at) = queue.pop() {
             self.step()?;
             visited += 1;
-            if let Some(is_annotated) = names.get(&self.node(at)?.id) {
+            if let Some(is_annotated) = names.get(&self.id(at)?) {
                 let nth = u32::try_from(candidates.len()).unwrap_or(MAX_CANDIDATES);
                 if nth == MAX_CANDIDATES {
                     queue.push(self, at)?;
@@ -111,7 +111,7 @@ impl History<'_> {
         // Of equally near ones, the first that was found.
         let Some(mut best) = candidates.into_iter().min_by_key(|candidate| candidate.distance) else { return Ok(None) };
         self.finish(&mut queue, &mut best)?;
-        Ok(Some(Nearest { commit: self.node(best.commit)?.id, distance: best.distance }))
+        Ok(Some(Nearest { commit: self.id(best.commit)?, distance: best.distance }))
     }
 
     /// Counts the commits left in the queue that the candidate does not reach.

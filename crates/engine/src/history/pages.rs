@@ -1,7 +1,7 @@
 //! Reads a file at any offset, block by block: large commit-graphs are neither mapped nor read as a whole.
 
 use crate::error::{Error, Result};
-use std::{collections::HashMap, fs::File, os::unix::fs::FileExt};
+use std::{fs::File, os::unix::fs::FileExt};
 
 /// Bytes per block.
 const BLOCK: u64 = 16 << 10;
@@ -13,12 +13,13 @@ const MAX_BLOCKS: usize = 2048;
 pub(super) struct Pages {
     file: File,
     len: u64,
-    blocks: HashMap<u64, Box<[u8]>>,
+    blocks: Vec<Option<Box<[u8]>>>,
+    held: usize,
 }
 
 impl Pages {
     pub(super) fn new(file: File, len: u64) -> Self {
-        Self { file, len, blocks: HashMap::new() }
+        Self { file, len, blocks: Vec::new(), held: 0 }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -36,7 +37,7 @@ impl Pages {
             let offset = at + done as u64;
             let block = self.block(offset / BLOCK)?;
             let start = usize::try_from(offset % BLOCK).unwrap_or_default();
-            let piece = block.get(start..).filter(|piece| !piece.is_empty()).ok_or_else(|| Error::corrupt("a file ends early"))?;
+            let piece = block.get(start..).filter(|piece| !piece.is_empty()).ok_or_else(ends_early)?;
             let len = piece.len().min(out.len() - done);
             if let (Some(to), Some(from)) = (out.get_mut(done..done + len), piece.get(..len)) {
                 to.copy_from_slice(from);
@@ -46,38 +47,60 @@ impl Pages {
         Ok(())
     }
 
+    /// The bytes at `at`.
+    pub(super) fn bytes<const N: usize>(&mut self, at: u64) -> Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.read(at, &mut bytes)?;
+        Ok(bytes)
+    }
+
     /// The byte at `at`.
     pub(super) fn byte(&mut self, at: u64) -> Result<u8> {
-        let mut byte = [0];
-        self.read(at, &mut byte)?;
-        Ok(byte[0])
+        let block = self.block(at / BLOCK)?;
+        block.get(usize::try_from(at % BLOCK).unwrap_or_default()).copied().ok_or_else(ends_early)
     }
 
     /// The big-endian number at `at`.
     pub(super) fn u32(&mut self, at: u64) -> Result<u32> {
-        let mut bytes = [0; 4];
-        self.read(at, &mut bytes)?;
-        Ok(u32::from_be_bytes(bytes))
+        self.bytes(at).map(u32::from_be_bytes)
     }
 
     /// The same with eight bytes.
     pub(super) fn u64(&mut self, at: u64) -> Result<u64> {
-        let mut bytes = [0; 8];
-        self.read(at, &mut bytes)?;
-        Ok(u64::from_be_bytes(bytes))
+        self.bytes(at).map(u64::from_be_bytes)
     }
 
     fn block(&mut self, number: u64) -> Result<&[u8]> {
-        if !self.blocks.contains_key(&number) {
-            let start = number.saturating_mul(BLOCK);
-            let len = self.len.saturating_sub(start).min(BLOCK);
-            let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
-            self.file.read_exact_at(&mut bytes, start).map_err(Error::corrupt)?;
-            if self.blocks.len() >= MAX_BLOCKS {
-                self.blocks.clear();
-            }
-            self.blocks.insert(number, bytes.into_boxed_slice());
+        let start = number.saturating_mul(BLOCK);
+        if start >= self.len {
+            return Err(ends_early());
         }
-        Ok(self.blocks.get(&number).map(|block| &**block).unwrap_or_default())
+        let at = usize::try_from(number).map_err(Error::corrupt)?;
+        if self.blocks.get(at).is_none_or(Option::is_none) {
+            self.load(at, start)?;
+        }
+        self.blocks.get(at).and_then(Option::as_deref).ok_or_else(ends_early)
     }
+
+    fn load(&mut self, at: usize, start: u64) -> Result<()> {
+        let len = (self.len - start).min(BLOCK);
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
+        self.file.read_exact_at(&mut bytes, start).map_err(Error::corrupt)?;
+        if self.held >= MAX_BLOCKS {
+            self.blocks.clear();
+            self.held = 0;
+        }
+        if self.blocks.len() <= at {
+            self.blocks.resize(at + 1, None);
+        }
+        if let Some(block) = self.blocks.get_mut(at) {
+            *block = Some(bytes.into_boxed_slice());
+            self.held += 1;
+        }
+        Ok(())
+    }
+}
+
+fn ends_early() -> Error {
+    Error::corrupt("a file ends early")
 }

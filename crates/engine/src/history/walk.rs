@@ -106,7 +106,7 @@ impl Walk<'_> {
     pub fn advance(&mut self) -> Result<Option<ObjectId>> {
         while let Some(at) = self.candidate()? {
             if self.is_shown(at)? {
-                return Ok(Some(self.history.node(at)?.id));
+                return self.history.id(at).map(Some);
             }
         }
         Ok(None)
