@@ -2,6 +2,7 @@
 
 use super::{
     graph::{ChangedPaths, Found, Graph, Wanted},
+    packs::Packs,
     paths::Paths,
 };
 use crate::{
@@ -9,7 +10,10 @@ use crate::{
     error::{Error, Result},
     stop::Stop,
 };
-use gix::{ObjectId, objs::Find as _};
+use gix::{
+    ObjectId,
+    objs::{Find as _, Kind},
+};
 use std::fmt;
 
 /// Maximum number of commits in memory.
@@ -18,8 +22,12 @@ const MAX_COMMITS: usize = 8 << 20;
 const NOWHERE: u32 = u32::MAX;
 /// Number of commits between two checks of the stop signal.
 const STRIDE: u32 = 64;
-/// Maximum bytes of decoded objects that others are deltas of.
-const MAX_BASES: usize = 32 << 20;
+/// Number of commits whose text is kept: those that are read are mostly shown soon.
+const MAX_TEXTS: usize = 32;
+/// Longer ones are read again.
+const MAX_TEXT: usize = 64 << 10;
+/// Number of objects after which a walk is long, and reads packs itself.
+const MANY: u32 = 48;
 
 /// Marks of a walk.
 pub(super) mod mark {
@@ -66,7 +74,10 @@ pub(super) struct Node {
 
 /// The history of a repository, as far as it was read.
 pub struct History<'r> {
-    pub(super) objects: gix::OdbHandle,
+    objects: gix::OdbHandle,
+    /// Opened for long walks: gix decodes the bases of each object again.
+    packs: Option<Packs>,
+    reads: u32,
     pub(super) hash: gix::hash::Kind,
     graph: Option<Graph>,
     /// Generations are certain to be git's.
@@ -77,6 +88,9 @@ pub struct History<'r> {
     positions: Vec<u32>,
     edges: Vec<u32>,
     buffer: Vec<u8>,
+    /// The text of commits read last, and the place of the next one.
+    texts: Vec<(u32, Vec<u8>)>,
+    next_text: usize,
     parents: Vec<u32>,
     stop: &'r dyn Stop,
     steps: u32,
@@ -95,7 +109,7 @@ impl<'r> History<'r> {
     ///
     /// [`Error::Unsupported`] if a graft, a shallow boundary or a replacement may alter the parents of commits.
     pub fn open(repo: &gix::Repository, stop: &'r dyn Stop) -> Result<Self> {
-        let folder = Folder::open(repo.common_dir()).map_err(Error::io("opening the git directory"))?;
+        let folder = Folder::open(repo.common_dir()).map_err(|_| Error::Unsupported("a git directory at an unusual place"))?;
         let store = repo.objects.store_ref();
         if ["shallow", "info/grafts", "refs/replace"].iter().any(|name| folder.has(name)) || store.replacements().next().is_some() {
             return Err(Error::Unsupported("grafted, shallow or replaced parents"));
@@ -108,11 +122,10 @@ impl<'r> History<'r> {
             },
             None => (None, true),
         };
-        let mut objects = repo.objects.clone();
-        // gix sets none, and without one it decodes the bases of each object again.
-        objects.set_pack_cache(|| Box::new(gix::odb::pack::cache::lru::MemoryCappedHashmap::new(MAX_BASES)));
         Ok(Self {
-            objects,
+            objects: repo.objects.clone(),
+            packs: None,
+            reads: 0,
             hash: repo.object_hash(),
             positions: vec![0; graph.as_ref().map_or(0, |graph| graph.count() as usize)],
             graph,
@@ -121,6 +134,8 @@ impl<'r> History<'r> {
             ids: gix::hashtable::HashMap::default(),
             edges: Vec::new(),
             buffer: Vec::new(),
+            texts: Vec::new(),
+            next_text: 0,
             parents: Vec::new(),
             stop,
             steps: 0,
@@ -278,17 +293,53 @@ impl<'r> History<'r> {
     }
 
     fn parse_object(&mut self, at: u32, id: ObjectId) -> Result<()> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let parsed = match self.objects.try_find(&id, &mut buffer) {
-            Ok(Some(data)) if data.kind == gix::objs::Kind::Commit => parse(data.data, id.kind()),
-            Ok(Some(_)) => Err(Error::corrupt(format_args!("object {id} is not a commit"))),
-            Ok(None) => Err(Error::corrupt(format_args!("commit {id} is missing"))),
-            Err(err) => Err(Error::corrupt(format_args!("commit {id}: {err}"))),
-        };
-        self.buffer = buffer;
-        let parsed = parsed?;
+        let hash = self.hash;
+        let parsed = parse(self.read(id, Kind::Commit)?, hash)?;
+        self.keep_text(at);
         let parents = parsed.parents.into_iter().map(|parent| self.intern(parent)).collect::<Result<Vec<u32>>>()?;
         self.fill(at, parsed.tree, parsed.date, u64::MAX, &parents)
+    }
+
+    /// Reads an object into the buffer.
+    pub(super) fn read(&mut self, id: ObjectId, kind: Kind) -> Result<&[u8]> {
+        self.reads = self.reads.saturating_add(1);
+        if self.reads > MANY {
+            let (objects, hash) = (&self.objects, self.hash);
+            let packs = self.packs.get_or_insert_with(|| Packs::open(objects.store_ref().path(), hash));
+            if let Some((found, data)) = packs.find(&id) {
+                self.buffer.clear();
+                self.buffer.extend_from_slice(&data);
+                return if found == kind { Ok(&self.buffer) } else { Err(Error::corrupt(format_args!("object {id} is not a {kind}"))) };
+            }
+        }
+        match self.objects.try_find(&id, &mut self.buffer) {
+            Ok(Some(data)) if data.kind == kind => Ok(&self.buffer),
+            Ok(Some(_)) => Err(Error::corrupt(format_args!("object {id} is not a {kind}"))),
+            Ok(None) => Err(Error::corrupt(format_args!("object {id} is missing"))),
+            Err(err) => Err(Error::corrupt(format_args!("object {id}: {err}"))),
+        }
+    }
+
+    fn keep_text(&mut self, at: u32) {
+        if self.buffer.len() > MAX_TEXT {
+            return;
+        }
+        if self.texts.len() < MAX_TEXTS {
+            self.texts.push((at, std::mem::take(&mut self.buffer)));
+        } else if let Some((kept, text)) = self.texts.get_mut(self.next_text) {
+            *kept = at;
+            std::mem::swap(text, &mut self.buffer);
+            self.next_text = (self.next_text + 1) % MAX_TEXTS;
+        }
+    }
+
+    /// The commit as stored.
+    pub(super) fn text(&mut self, at: u32) -> Result<&[u8]> {
+        if let Some(place) = self.texts.iter().position(|(kept, _)| *kept == at) {
+            return Ok(self.texts.get(place).map(|(_, text)| text.as_slice()).unwrap_or_default());
+        }
+        let id = self.id(at)?;
+        self.read(id, Kind::Commit)
     }
 
     fn fill(&mut self, at: u32, tree: ObjectId, date: u64, generation: u64, parents: &[u32]) -> Result<()> {

@@ -11,6 +11,7 @@ mod graph;
 mod limited;
 mod mailmap;
 mod nearest;
+mod packs;
 mod pages;
 mod paths;
 mod trees;

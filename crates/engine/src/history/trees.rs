@@ -2,7 +2,7 @@
 
 use super::commits::History;
 use crate::error::{Error, Result};
-use gix::{ObjectId, objs::Find as _};
+use gix::{ObjectId, objs::Kind};
 use std::cmp::Ordering;
 
 /// Maximum number of trees read to find one difference.
@@ -89,8 +89,7 @@ fn compare(one: (&[u8], bool), other: (&[u8], bool)) -> Ordering {
 /// The entry of the tree `id` with this name.
 pub(super) fn find(history: &mut History<'_>, id: ObjectId, name: &[u8]) -> Result<Option<Entry>> {
     history.step()?;
-    let data = read(&history.objects, id)?;
-    let mut entries = Entries::new(&data, id.kind());
+    let mut entries = Entries::new(history.read(id, Kind::Tree)?, id.kind());
     let mut found = None;
     while let Some((next, entry)) = entries.next()? {
         if next == name {
@@ -117,7 +116,7 @@ pub(super) fn differ(history: &mut History<'_>, old: Option<Entry>, new: Option<
     while let Some((old, new)) = pairs.0.pop() {
         history.step()?;
         budget = budget.checked_sub(1).ok_or(Error::Unsupported("trees of so many directories without a file"))?;
-        let content = |id: Option<ObjectId>| id.map_or_else(|| Ok(Vec::new()), |id| read(&history.objects, id));
+        let mut content = |id: Option<ObjectId>| id.map_or_else(|| Ok(Vec::new()), |id| history.read(id, Kind::Tree).map(<[u8]>::to_vec));
         let (old, new) = (content(old)?, content(new)?);
         if pairs.compare(&old, &new, history.hash)? {
             return Ok(true);
@@ -168,17 +167,6 @@ impl Pairs {
             }
         }
     }
-}
-
-fn read(objects: &gix::OdbHandle, id: ObjectId) -> Result<Vec<u8>> {
-    let mut data = Vec::new();
-    match objects.try_find(&id, &mut data) {
-        Ok(Some(found)) if found.kind == gix::objs::Kind::Tree => {}
-        Ok(Some(_)) => return Err(Error::corrupt(format_args!("object {id} is not a tree"))),
-        Ok(None) => return Err(Error::corrupt(format_args!("tree {id} is missing"))),
-        Err(err) => return Err(Error::corrupt(format_args!("tree {id}: {err}"))),
-    }
-    Ok(data)
 }
 
 #[cfg(test)]

@@ -44,6 +44,8 @@ pub struct Walk<'r> {
     pub(super) shown_in_queue: usize,
     pub(super) selection: Selection,
     paths: Option<Paths>,
+    /// The commit that was shown last.
+    current: u32,
     /// The commits of a limited walk, the last one first.
     pub(super) limited: Option<Vec<u32>>,
 }
@@ -81,7 +83,7 @@ impl<'r> History<'r> {
         }
         let paths = (!selection.paths.is_empty()).then(|| Paths::new(&selection.paths));
         let (queue, limited) = (BinaryHeap::new(), None);
-        let mut walk = Walk { history: self, queue, pushed: 0, shown_in_queue: 0, selection, paths, limited };
+        let mut walk = Walk { history: self, queue, pushed: 0, shown_in_queue: 0, selection, paths, current: 0, limited };
         for (at, _) in starts {
             // The marks of all tips count: a commit may be one of them twice.
             if walk.history.has(*at, HIDDEN) {
@@ -106,10 +108,30 @@ impl Walk<'_> {
     pub fn advance(&mut self) -> Result<Option<ObjectId>> {
         while let Some(at) = self.candidate()? {
             if self.is_shown(at)? {
+                self.current = at;
                 return self.history.id(at).map(Some);
             }
         }
         Ok(None)
+    }
+
+    /// The text of the commit that [`Walk::advance`] found, as stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`](crate::Error::Corrupt) if it is missing or damaged.
+    pub fn text(&mut self) -> Result<&[u8]> {
+        self.history.text(self.current)
+    }
+
+    /// The parents of the commit that [`Walk::advance`] found.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Walk::text`].
+    pub fn parents(&mut self) -> Result<Vec<ObjectId>> {
+        let count = self.history.parent_count(self.current);
+        (0..count).map(|nth| self.history.parent(self.current, nth).and_then(|parent| self.history.id(parent))).collect()
     }
 
     pub(super) fn candidate(&mut self) -> Result<Option<u32>> {
