@@ -1,8 +1,9 @@
 //! Patches of 600 commits with edits that are hard for diff algorithms: repeated lines, moved blocks, changed indentation.
 
-#![allow(clippy::disallowed_methods, dead_code, reason = "git creates the repository")]
+#![allow(clippy::disallowed_methods, clippy::print_stdout, dead_code, reason = "git creates the repository; the seed is printed")]
 
 mod odd_repositories;
+mod random_patches;
 
 use git::{Cancel, DiffQuery, Git, Keep, Repositories, Rev, Roots, Route, Sides};
 use odd_repositories::Outcome;

@@ -174,6 +174,8 @@ fn hunk(out: &mut Output, a: &Lines, b: &Lines, group: &[Hunk], function: &mut F
         header.push(b' ');
         header.extend_from_slice(name);
     }
+    // The limit on its length may cut a character.
+    header.truncate(valid_text(&header));
     header.push(b'\n');
     out.hunk(&header);
     let mut at = b_start;
@@ -186,6 +188,13 @@ fn hunk(out: &mut Output, a: &Lines, b: &Lines, group: &[Hunk], function: &mut F
         at = index(change.after.end);
     }
     context_lines(out, b, at..b_end, style);
+}
+
+/// The length of the start that git takes for UTF-8. Two code points that are none of Unicode's characters end it too.
+fn valid_text(text: &[u8]) -> usize {
+    let valid = std::str::from_utf8(text).map_or_else(|err| err.valid_up_to(), str::len);
+    let noncharacter = |bytes: &[u8]| matches!(bytes, [0xef, 0xbf, 0xbe | 0xbf]);
+    text[..valid].windows(3).position(noncharacter).unwrap_or(valid)
 }
 
 fn index(at: u32) -> usize {
@@ -297,6 +306,19 @@ mod tests {
     fn a_space_in_the_path_is_ended_by_a_tab() {
         let patch = text(None, Some(&side("a b", "x\n")), &style());
         assert!(patch.contains("--- /dev/null\n+++ b/a b\t\n@@ -0,0 +1 @@\n+x\n"), "{patch}");
+    }
+
+    #[test]
+    fn a_function_line_ends_at_a_whole_character() {
+        for (line, expect) in [
+            (format!("f {}ä tail", "x".repeat(76)), format!("f {}ä", "x".repeat(76))),
+            (format!("f {}ä tail", "x".repeat(77)), format!("f {}", "x".repeat(77))),
+            ("f \u{fffe} tail".to_owned(), "f ".to_owned()),
+        ] {
+            let old = format!("{line}\n1\n2\n3\n4\n5\n");
+            let patch = text(Some(&side("f", &old)), Some(&side("f", &old.replace('5', "6"))), &style());
+            assert!(patch.contains(&format!("@@ -3,4 +3,4 @@ {expect}\n")), "{patch}");
+        }
     }
 
     #[test]

@@ -11,9 +11,15 @@ use crate::{
     },
     repo::{Repo, rev::Abbreviator},
 };
-use engine::diff::{combined, output::Output, patch::Side};
+use engine::{
+    diff::{combined, output::Output, patch::Side},
+    index::Index,
+};
 use gix::ObjectId;
 use std::collections::{HashMap, HashSet};
+
+/// Mode, id, abbreviated id and content of a side.
+type Loaded = (u32, ObjectId, String, Vec<u8>);
 
 /// A path that differs from all parents so far.
 struct Merged {
@@ -42,23 +48,25 @@ impl Repo {
         if merged.is_empty() {
             return Ok(collector.finish());
         }
-        let (written, changes): (_, Vec<Change>) = (Written::new(), merged.iter().map(|merged| merged.change.clone()).collect());
-        let renderer = self.renderer(engine, &changes, Sides::Trees(None, commit), query, (&written, cancel))?;
+        let (index, written) = (Index::empty(engine.object_hash()), Written::new());
+        let changes: Vec<Change> = merged.iter().map(|merged| merged.change.clone()).collect();
+        let renderer = self.renderer(engine, &changes, Sides::Trees(None, commit), query, (&index, &written, cancel))?;
         let abbreviate = Abbreviator::of(engine);
         for Merged { change, parents } in &merged {
             cancel.check()?;
             let sides = parents.iter().chain([&change.new]);
-            let load = |side: &Option<(u32, ObjectId)>| -> Result<(u32, ObjectId, String, Vec<u8>)> {
+            let load = |side: &Option<(u32, ObjectId)>| -> Result<Loaded> {
                 let (mode, id) = side.unwrap_or((0, ObjectId::null(engine.object_hash())));
                 let content = match mode {
                     0 => Vec::new(),
                     SUBMODULE => format!("Subproject commit {id}\n").into_bytes(),
-                    _ => renderer.content(&change.path, id)?.into_owned(),
+                    _ => renderer.content(id)?.into_owned(),
                 };
                 Ok((mode, id, abbreviate.short(id), content))
             };
-            let loaded: Vec<_> = sides.map(load).collect::<Result<_>>()?;
-            let sides: Vec<Side> = loaded.iter().map(|loaded| side_of(&change.path, loaded)).collect();
+            let loaded: Vec<Loaded> = sides.map(load).collect::<Result<_>>()?;
+            let sides: Vec<Side> =
+                loaded.iter().map(|loaded| side_of(&change.path, loaded, renderer.forced.get(&change.path).copied())).collect();
             let Some((new, parents)) = sides.split_last() else { continue };
             let mut out = Output::keeping(query.keep.skip, query.keep.per_file);
             if combined::write(&mut out, parents, new, &renderer.style, cancel).map_err(Error::from)? {
@@ -87,8 +95,8 @@ impl Repo {
         let mut merged: Option<Vec<Merged>> = None;
         for &parent in parents {
             let changes = self.tree_changes(engine, Some(parent), commit, query, cancel)?;
-            let written = Written::new();
-            let renderer = self.renderer(engine, &[], Sides::Trees(Some(parent), commit), query, (&written, cancel))?;
+            let (index, written) = (Index::empty(engine.object_hash()), Written::new());
+            let renderer = self.renderer(engine, &changes, Sides::Trees(Some(parent), commit), query, (&index, &written, cancel))?;
             let renames = renderer.renames(&changes)?;
             let moved: HashSet<usize> = renames.values().map(|rename| rename.from).collect();
             let old = |at: usize| renames.get(&at).map_or(changes[at].old, |rename| changes[rename.from].old);
@@ -113,6 +121,6 @@ impl Repo {
     }
 }
 
-fn side_of<'s>(path: &'s [u8], (mode, id, abbreviated, content): &'s (u32, ObjectId, String, Vec<u8>)) -> Side<'s> {
-    Side { path, mode: *mode, id: *id, abbreviated, content, binary: None }
+fn side_of<'s>(path: &'s [u8], (mode, id, abbreviated, content): &'s Loaded, binary: Option<bool>) -> Side<'s> {
+    Side { path, mode: *mode, id: *id, abbreviated, content, binary }
 }

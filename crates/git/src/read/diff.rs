@@ -1,7 +1,6 @@
 //! Differences between commits, the index and the working tree.
 
 use crate::{
-    beneath::{self, Kind, to_path},
     cancel::Cancel,
     error::{Error, Result},
     name::{LITERAL, RelPath},
@@ -13,19 +12,24 @@ use crate::{
         },
         patch::{Keep, Parser, Patch},
         render::{Renderer, SUBMODULE, Written},
+        scan::answered,
         trees::{Change, Walk},
     },
     repo::{
         Repo,
-        index_file::index_now,
         rev::Abbreviator,
         route::{Route, only_git},
         settings::Settings,
     },
 };
-use engine::diff::patch::Style;
-use gix::{ObjectId, bstr::ByteSlice};
-use std::{collections::HashSet, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt, path::PathBuf};
+use engine::{diff::patch::Style, index::Index, rules::Value};
+use gix::ObjectId;
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::OsStr,
+    ops::ControlFlow,
+    os::unix::ffi::OsStrExt,
+};
 
 /// Maximum size of a blob compared in-process. Larger ones go to a git process, which can be killed.
 pub(crate) const MAX_BLOB: u64 = 8 << 20;
@@ -74,6 +78,14 @@ pub struct DiffQuery {
     pub keep: Keep,
 }
 
+impl DiffQuery {
+    /// Whether a path is compared.
+    pub(crate) fn wants(&self, path: &[u8]) -> bool {
+        let covers = |paths: &[RelPath]| paths.iter().any(|other| other.covers(path));
+        (self.paths.is_empty() || covers(&self.paths)) && !covers(&self.exclude)
+    }
+}
+
 impl Repo {
     /// The patch between two sides, as `git diff` prints it.
     ///
@@ -92,7 +104,7 @@ impl Repo {
         needs.check()?;
         let in_process = |engine: &gix::Repository| match query.sides {
             Sides::Trees(old, new) => self.tree_patch(engine, old, new, query, cancel),
-            _ => Err(only_git("a side that is not a tree")),
+            Sides::Unstaged | Sides::Staged | Sides::Worktree(_) => self.edited_patch(engine, query, cancel),
         };
         self.answer("diff", in_process, || self.diff_with_git(query, cancel))
     }
@@ -174,8 +186,8 @@ impl Repo {
         cancel: &Cancel,
     ) -> Result<Patch> {
         let files = self.tree_changes(engine, old, new, query, cancel)?;
-        let written = Written::new();
-        let renderer = self.renderer(engine, &files, Sides::Trees(old, new), query, (&written, cancel))?;
+        let (index, written) = (Index::empty(engine.object_hash()), Written::new());
+        let renderer = self.renderer(engine, &files, Sides::Trees(old, new), query, (&index, &written, cancel))?;
         renderer.patch(&files, query.keep)
     }
 
@@ -198,7 +210,7 @@ impl Repo {
         if found.truncated {
             return Err(only_git("very many changes"));
         }
-        found.changes.retain(|change| !query.exclude.iter().any(|not| not.covers(&change.path)));
+        found.changes.retain(|change| query.wants(&change.path));
         Ok(found.changes)
     }
 
@@ -209,7 +221,7 @@ impl Repo {
         files: &[Change],
         sides: Sides,
         query: &DiffQuery,
-        (written, cancel): (&'a Written, &'a Cancel),
+        (index, written, cancel): (&Index, &'a Written, &'a Cancel),
     ) -> Result<Renderer<'a>> {
         let Some(settings) = &self.settings.patch else { return Err(only_git("the patch configuration")) };
         if !self.settings.default_abbrev || self.location.worktree.is_none() || self.settings.sparse {
@@ -220,9 +232,7 @@ impl Repo {
         if has_submodule && (self.settings.ignored_submodules.is_some() || self.may_hide_submodules()) {
             return Err(only_git("the submodule configuration"));
         }
-        if !self.attributes_are_plain(engine, files.iter().map(|change| change.path.as_slice())) {
-            return Err(only_git("diff attributes"));
-        }
+        let forced = self.forced(index, engine, files, cancel)?;
         let style = Style {
             context: query.context.unwrap_or(settings.context),
             between: settings.between,
@@ -233,42 +243,22 @@ impl Repo {
             minimal: settings.minimal,
             null: Abbreviator::of(engine).short(ObjectId::null(engine.object_hash())),
         };
-        Ok(Renderer { engine, settings, style, written, cancel })
+        Ok(Renderer { engine, settings, style, written, forced, cancel })
     }
 
-    /// Whether no attributes file affects how these paths are compared.
-    fn attributes_are_plain<'p>(&self, engine: &gix::Repository, paths: impl Iterator<Item = &'p [u8]>) -> bool {
-        const WORDS: [&[u8]; 3] = [b"diff", b"binary", b"[attr]"];
-        let plain = |text: &[u8]| WORDS.iter().all(|word| !text.contains_str(word));
-        let own = |file: &PathBuf| match beneath::read_own(file, Kind::Rules) {
-            Ok(text) => plain(&text),
-            Err(err) => err.kind() == std::io::ErrorKind::NotFound,
-        };
-        let info = self.common_folder().read("info/attributes", Kind::Rules);
-        if !self.settings.attribute_files.iter().all(own) || !info.is_ok_and(|text| text.is_none_or(|text| plain(&text))) {
-            return false;
-        }
-        let Ok(worktree) = self.worktree_folder() else { return false };
-        let index = index_now(engine).ok();
-        let mut looked = HashSet::new();
-        for path in paths {
-            let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1);
-            for end in std::iter::once(0).chain(ends) {
-                let dir = &path[..end];
-                if !looked.insert(dir.to_vec()) {
-                    continue;
-                }
-                let file = [dir, b".gitattributes"].concat();
-                let is_plain = match worktree.read(to_path(&file), Kind::Rules) {
-                    Ok(Some(text)) => plain(&text),
-                    Ok(None) => index.as_ref().is_none_or(|index| index.entry_by_path(file.as_bstr()).is_none()),
-                    Err(_) => false,
-                };
-                if !is_plain {
-                    return false;
-                }
+    /// Whether files are binary, where attributes decide that.
+    fn forced(&self, index: &Index, engine: &gix::Repository, files: &[Change], cancel: &Cancel) -> Result<HashMap<Vec<u8>, bool>> {
+        let (top, content) = (self.worktree_folder()?, self.content(engine));
+        let mut forced = HashMap::new();
+        for Change { path, .. } in files {
+            let [value] = answered(content.values(top, index, path, ["diff"]), cancel)?;
+            match value {
+                Value::Unspecified => {}
+                Value::Set => drop(forced.insert(path.clone(), false)),
+                Value::Unset => drop(forced.insert(path.clone(), true)),
+                Value::Text(_) => return Err(only_git("a diff driver")),
             }
         }
-        true
+        Ok(forced)
     }
 }

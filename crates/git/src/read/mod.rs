@@ -6,6 +6,7 @@ pub(crate) mod combined;
 pub(crate) mod commit_text;
 pub(crate) mod described;
 pub(crate) mod diff;
+pub(crate) mod edited;
 pub(crate) mod fields;
 pub(crate) mod filtered;
 pub(crate) mod grep;

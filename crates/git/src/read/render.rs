@@ -34,8 +34,8 @@ const AHEAD: usize = 64;
 /// Threads that render one patch.
 static THREADS: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from).min(8));
 
-/// Content of the working tree, by path.
-pub(crate) type Written = HashMap<Vec<u8>, Vec<u8>>;
+/// Content of the working tree, by its id.
+pub(crate) type Written = HashMap<ObjectId, Vec<u8>>;
 
 /// What a patch is rendered from.
 pub(crate) struct Renderer<'a> {
@@ -44,6 +44,8 @@ pub(crate) struct Renderer<'a> {
     pub(crate) style: Style,
     /// The content of new sides that are in the working tree.
     pub(crate) written: &'a Written,
+    /// Whether files are binary, where attributes decide that.
+    pub(crate) forced: HashMap<Vec<u8>, bool>,
     pub(crate) cancel: &'a Cancel,
 }
 
@@ -103,13 +105,13 @@ impl Renderer<'_> {
     fn in_parallel(&self, jobs: &[Job], keep: Keep, collect: &mut dyn FnMut(Vec<FilePatch>) -> bool) -> Result<()> {
         let queue = Mutex::new(Queue { next: 0, wanted: 0, done: BTreeMap::new(), closed: false });
         let changed = Condvar::new();
-        let (settings, style, written, cancel) = (self.settings, &self.style, self.written, self.cancel);
+        let (settings, style, written, forced, cancel) = (self.settings, &self.style, self.written, &self.forced, self.cancel);
         std::thread::scope(|scope| {
             for _ in 0..(*THREADS).min(jobs.len()) {
                 let engine = self.engine.clone();
                 let (queue, changed) = (&queue, &changed);
                 scope.spawn(move || {
-                    let parts = Renderer { engine: &engine, settings, style: style.clone(), written, cancel };
+                    let parts = Renderer { engine: &engine, settings, style: style.clone(), written, forced: forced.clone(), cancel };
                     let worker = Worker::new(&parts, engine.clone(), keep);
                     while let Some(at) = take(queue, changed, jobs.len()) {
                         let result = worker.file(&jobs[at]);
@@ -130,7 +132,9 @@ impl Renderer<'_> {
     pub(crate) fn renames(&self, files: &[Change]) -> Result<HashMap<usize, Rename>> {
         let lone = |wanted: fn(&Change) -> Option<(u32, ObjectId)>| -> (Vec<usize>, Vec<Lone>) {
             let sides = files.iter().enumerate().filter_map(|(at, change)| wanted(change).map(|side| (at, change, side)));
-            sides.map(|(at, change, (mode, id))| (at, Lone { path: &change.path, mode, id })).unzip()
+            sides
+                .map(|(at, change, (mode, id))| (at, Lone { path: &change.path, mode, id, binary: self.forced.get(&change.path).copied() }))
+                .unzip()
         };
         if !self.settings.renames {
             return Ok(HashMap::new());
@@ -141,8 +145,8 @@ impl Renderer<'_> {
         Ok(found.into_iter().map(|rename| (to[rename.to], Rename { from: from[rename.from], ..rename })).collect())
     }
 
-    pub(crate) fn content(&self, path: &[u8], id: ObjectId) -> Result<Cow<'_, [u8]>> {
-        if let Some(written) = self.written.get(path) {
+    pub(crate) fn content(&self, id: ObjectId) -> Result<Cow<'_, [u8]>> {
+        if let Some(written) = self.written.get(&id) {
             return Ok(Cow::Borrowed(written));
         }
         if self.engine.find_header(id).map_err(Error::engine)?.size() > MAX_BLOB {
@@ -154,14 +158,14 @@ impl Renderer<'_> {
 
 impl Contents for Renderer<'_> {
     fn size(&self, file: &Lone) -> engine::Result<u64> {
-        if let Some(written) = self.written.get(file.path) {
+        if let Some(written) = self.written.get(&file.id) {
             return Ok(written.len() as u64);
         }
         Ok(self.engine.find_header(file.id).map_err(engine::Error::corrupt)?.size())
     }
 
     fn read(&self, file: &Lone) -> engine::Result<Vec<u8>> {
-        match self.content(file.path, file.id) {
+        match self.content(file.id) {
             Ok(content) => Ok(content.into_owned()),
             Err(err) => Err(engine::Error::corrupt(err)),
         }
@@ -228,13 +232,12 @@ impl<'a> Worker<'a> {
         // Only the header is shown.
         let is_same = matches!((job.old, job.new), (Some(old), Some(new)) if old.2 == new.2 && old.1 & 0o170_000 == new.1 & 0o170_000);
         let load = |side: Option<(&[u8], u32, ObjectId)>| match side {
-            Some((path, mode, id)) if !is_same => self.load(path, mode, id).map(Some),
+            Some((_, mode, id)) if !is_same => self.load(mode, id).map(Some),
             Some(_) => Ok(Some(Loaded { content: Cow::Borrowed(&[][..]), abbreviated: String::new() })),
             None => Ok(None),
         };
         let (old, new) = (load(job.old)?, load(job.new)?);
-        let old = side_of(job.old, old.as_ref());
-        let new = side_of(job.new, new.as_ref());
+        let (old, new) = (self.side(job.old, old.as_ref()), self.side(job.new, new.as_ref()));
         let type_changed = matches!((job.old, job.new), (Some(a), Some(b)) if a.1 & 0o170_000 != b.1 & 0o170_000);
         if type_changed {
             Ok(vec![self.part(old, None, None)?, self.part(None, new, None)?])
@@ -243,10 +246,17 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn load(&self, path: &[u8], mode: u32, id: ObjectId) -> Result<Loaded<'a>> {
+    fn load(&self, mode: u32, id: ObjectId) -> Result<Loaded<'a>> {
         let content =
-            if mode == SUBMODULE { Cow::Owned(format!("Subproject commit {id}\n").into_bytes()) } else { self.parts.content(path, id)? };
+            if mode == SUBMODULE { Cow::Owned(format!("Subproject commit {id}\n").into_bytes()) } else { self.parts.content(id)? };
         Ok(Loaded { content, abbreviated: self.abbreviate.short(id) })
+    }
+
+    fn side<'s>(&self, side: Option<(&'s [u8], u32, ObjectId)>, loaded: Option<&'s Loaded<'_>>) -> Option<Side<'s>> {
+        let ((path, mode, id), loaded) = (side?, loaded?);
+        // Attributes do not apply to links and submodules.
+        let binary = self.parts.forced.get(path).copied().filter(|_| mode & 0o170_000 == 0o100_000);
+        Some(Side { path, mode, id, abbreviated: &loaded.abbreviated, content: &loaded.content, binary })
     }
 
     fn part(&self, old: Option<Side>, new: Option<Side>, percent: Option<u32>) -> Result<FilePatch> {
@@ -261,11 +271,6 @@ impl<'a> Worker<'a> {
         let path = new.or(old).map_or(&[][..], |side| side.path);
         Ok(file_patch(out, old.map_or(path, |side| side.path), path, kind))
     }
-}
-
-fn side_of<'s>(side: Option<(&'s [u8], u32, ObjectId)>, loaded: Option<&'s Loaded<'_>>) -> Option<Side<'s>> {
-    let ((path, mode, id), loaded) = (side?, loaded?);
-    Some(Side { path, mode, id, abbreviated: &loaded.abbreviated, content: &loaded.content, binary: None })
 }
 
 /// The patch of a file that is written.

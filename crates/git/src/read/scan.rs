@@ -9,7 +9,7 @@ use crate::{
 use engine::{
     index::Index,
     rules::{Attributes, Ignore, List},
-    worktree::{Content, Scan, Worktree},
+    worktree::{Content, Scan, Untracked, Worktree},
 };
 use std::{io::ErrorKind, path::Path};
 
@@ -37,7 +37,7 @@ impl Repo {
     }
 
     /// Compares the working tree with the index.
-    pub(crate) fn scan(&self, index: &Index, content: &Content<'_>, cancel: &Cancel) -> Result<Scan> {
+    pub(crate) fn scan(&self, index: &Index, content: &Content<'_>, untracked: Untracked, cancel: &Cancel) -> Result<Scan> {
         let settings = &self.settings.status;
         if let Some(why) = settings.odd {
             return Err(only_git(why));
@@ -56,10 +56,15 @@ impl Repo {
             content,
             ignore: &self.ignore_rules()?,
             comparison: settings.comparison,
-            untracked: settings.untracked,
+            untracked,
             sparse: settings.sparse,
         };
-        answered(worktree.scan(cancel), cancel)
+        let scan = answered(worktree.scan(cancel), cancel)?;
+        self.also_watch(scan.directories.iter().map(Vec::as_slice));
+        if !(scan.hard_linked.is_empty() && scan.mounts.is_empty()) {
+            cancel.read_unwatched();
+        }
+        Ok(scan)
     }
 
     /// Whether settings may hide a submodule.

@@ -158,11 +158,7 @@ impl Repo {
         let index = self.index(engine, cancel)?;
         let (head, mut entries) = self.compare_staged(engine, &index, cancel)?;
         let content = self.content(engine);
-        let scan = self.scan(&index, &content, cancel)?;
-        self.also_watch(scan.directories.iter().map(Vec::as_slice));
-        if !(scan.hard_linked.is_empty() && scan.mounts.is_empty()) {
-            cancel.read_unwatched();
-        }
+        let scan = self.scan(&index, &content, self.settings.status.untracked, cancel)?;
         let has = |letter| scan.changes.iter().any(|change| change.letter == letter);
         if self.settings.status.renames && has(b'A') && (has(b'D') || index.has_conflicts()) {
             return Err(only_git("renames in the working tree"));

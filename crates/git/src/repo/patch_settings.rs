@@ -54,6 +54,9 @@ const OBEYED: [&str; 12] = [
     "ignoresubmodules",
 ];
 
+/// Below this size no file counts as big (`core.bigFileThreshold`): larger ones are left to git.
+const SMALL: i64 = 8 << 20;
+
 impl Default for PatchSettings {
     fn default() -> Self {
         Self { context: 3, between: 0, bare_empty_lines: false, indent_heuristic: true, minimal: false, renames: true, rename_limit: 1000 }
@@ -78,6 +81,13 @@ impl PatchSettings {
             // git also accepts units and signs.
             Some(text) => text.to_string().parse().ok().filter(|number| *number < 1 << 20),
         };
+        if file.string("attr.tree").is_some() || !matches!(file.boolean("core.ignoreCase"), Ok(None | Some(false))) {
+            return None;
+        }
+        let threshold = file.integer("core.bigFileThreshold").ok()?;
+        if threshold.is_some_and(|bytes| bytes < SMALL) {
+            return None;
+        }
         let prefixes = ["diff.srcPrefix", "diff.dstPrefix"].map(|key| file.string(key));
         let is_plain = |prefix: &[u8]| prefix.iter().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
         if !prefixes.iter().flatten().all(|prefix| is_plain(prefix)) {

@@ -234,6 +234,7 @@ impl Settings {
         // git would read any file that the repository names.
         if settings.names_rules && !location.trusted {
             settings.status.leave("core.excludesFile or core.attributesFile");
+            settings.patch = None;
         }
         Ok(settings)
     }

@@ -5,7 +5,7 @@
 
 mod similarity;
 
-use crate::{error::Result, stop::Stop};
+use crate::{diff::patch::is_binary, error::Result, stop::Stop};
 use gix::ObjectId;
 use similarity::{Fingerprint, MINIMUM, SAME_NAME_MINIMUM, Scores};
 use std::collections::HashMap;
@@ -19,6 +19,8 @@ pub struct Lone<'a> {
     pub mode: u32,
     /// The id of the content.
     pub id: ObjectId,
+    /// Whether it is binary, if attributes decide that.
+    pub binary: Option<bool>,
 }
 
 impl<'a> Lone<'a> {
@@ -217,7 +219,10 @@ impl<'a> Store<'a> {
         let (file, slot) = (&self.files[at], &mut self.known[at].1);
         let print = match slot.take() {
             Some(print) => print,
-            None => Fingerprint::of(&self.contents.read(file)?),
+            None => {
+                let content = self.contents.read(file)?;
+                Fingerprint::of(&content, !file.binary.unwrap_or_else(|| is_binary(&content)))
+            }
         };
         Ok(slot.insert(print))
     }

@@ -1,6 +1,5 @@
 //! How similar two files are, as git estimates it: which share of their lines, or of 64 bytes, occurs in both.
 
-use crate::diff::patch::is_binary;
 use std::cmp::Ordering;
 
 /// The score of equal files.
@@ -25,9 +24,9 @@ const PIECE: u32 = 64;
 pub(super) struct Fingerprint(Vec<(u32, u32)>);
 
 impl Fingerprint {
-    pub(super) fn of(content: &[u8]) -> Self {
+    /// Of the content of a file. A line break of two characters counts as one in a text.
+    pub(super) fn of(content: &[u8], is_text: bool) -> Self {
         let mut pieces = Vec::with_capacity(content.len() / 24);
-        let is_text = !is_binary(content);
         let (mut low, mut high, mut len) = (0_u32, 0_u32, 0_u32);
         let mut bytes = content.iter().peekable();
         while let Some(&byte) = bytes.next() {
@@ -146,7 +145,7 @@ mod tests {
     use super::*;
 
     fn of(a: &str, b: &str) -> u32 {
-        score(&Fingerprint::of(a.as_bytes()), &Fingerprint::of(b.as_bytes()), a.len() as u64, b.len() as u64)
+        score(&Fingerprint::of(a.as_bytes(), true), &Fingerprint::of(b.as_bytes(), true), a.len() as u64, b.len() as u64)
     }
 
     #[test]
