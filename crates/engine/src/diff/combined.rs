@@ -11,7 +11,7 @@ use crate::{
     quote::quoted,
     stop::Stop,
 };
-use std::ops::Range;
+use std::{fmt::Write as _, ops::Range};
 
 /// Maximum number of parents whose bits git keeps apart.
 const MAX_PARENTS: usize = 30;
@@ -334,10 +334,10 @@ fn hunk_header(out: &mut Output, merged: &[Merged], shown: Range<usize>, comment
     for (parent, last) in ends.iter().enumerate() {
         let number = |at: usize| merged.get(at).map_or(*last, |line| line.numbers[parent]);
         let (start, end) = (number(shown.start), number(shown.end));
-        header += &format!(" -{start},{}", end - start);
+        let _ = write!(header, " -{start},{}", end - start);
     }
     let len = shown.end.min(merged.len() - 1) - shown.start;
-    header += &format!(" +{},{len} {marks}", shown.start + 1);
+    let _ = write!(header, " +{},{len} {marks}", shown.start + 1);
     let mut header = header.into_bytes();
     if let Some(comment) = comment {
         let comment = &comment[..comment.len().min(COMMENT_LEN)];

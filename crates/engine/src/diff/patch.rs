@@ -37,6 +37,7 @@ impl Side<'_> {
 
 /// How patches are written.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one setting of git")]
 pub struct Style {
     /// Lines of context around a change.
     pub context: u32,

@@ -94,7 +94,7 @@ impl Repo {
     ) -> Result<Vec<Merged>> {
         let mut merged: Option<Vec<Merged>> = None;
         for &parent in parents {
-            let changes = self.tree_changes(engine, Some(parent), commit, query, cancel)?;
+            let changes = Self::tree_changes(engine, Some(parent), commit, query, cancel)?;
             let (index, written) = (Index::empty(engine.object_hash()), Written::new());
             let renderer = self.renderer(engine, &changes, Sides::Trees(Some(parent), commit), query, (&index, &written, cancel))?;
             let renames = renderer.renames(&changes)?;

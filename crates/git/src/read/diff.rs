@@ -185,7 +185,7 @@ impl Repo {
         query: &DiffQuery,
         cancel: &Cancel,
     ) -> Result<Patch> {
-        let files = self.tree_changes(engine, old, new, query, cancel)?;
+        let files = Self::tree_changes(engine, old, new, query, cancel)?;
         let (index, written) = (Index::empty(engine.object_hash()), Written::new());
         let renderer = self.renderer(engine, &files, Sides::Trees(old, new), query, (&index, &written, cancel))?;
         renderer.patch(&files, query.keep)
@@ -193,7 +193,6 @@ impl Repo {
 
     /// The paths that differ between two trees.
     pub(crate) fn tree_changes(
-        &self,
         engine: &gix::Repository,
         old: Option<ObjectId>,
         new: ObjectId,

@@ -71,9 +71,10 @@ impl Renderer<'_> {
     /// The patch of these changes, sorted by path.
     pub(crate) fn patch(&self, files: &[Change], keep: Keep) -> Result<Patch> {
         let sources = self.renames(files)?;
-        let moved: Vec<usize> = sources.values().map(|rename| rename.from).collect();
         let mut is_moved = vec![false; files.len()];
-        moved.into_iter().for_each(|from| is_moved[from] = true);
+        for rename in sources.values() {
+            is_moved[rename.from] = true;
+        }
         let jobs: Vec<Job> = (0..files.len())
             .filter(|at| !is_moved[*at])
             .map(|at| {
@@ -90,7 +91,7 @@ impl Renderer<'_> {
         let mut collector = Collector::new(keep);
         let mut collect = |parts: Vec<FilePatch>| parts.into_iter().all(|part| collector.push(part));
         if jobs.len() < MANY || *THREADS == 1 {
-            let worker = Worker::new(self, self.engine.clone(), keep);
+            let worker = Worker::new(self, self.engine, keep);
             for job in &jobs {
                 if !collect(worker.file(job)?) {
                     break;
@@ -112,7 +113,7 @@ impl Renderer<'_> {
                 let (queue, changed) = (&queue, &changed);
                 scope.spawn(move || {
                     let parts = Renderer { engine: &engine, settings, style: style.clone(), written, forced: forced.clone(), cancel };
-                    let worker = Worker::new(&parts, engine.clone(), keep);
+                    let worker = Worker::new(&parts, &engine, keep);
                     while let Some(at) = take(queue, changed, jobs.len()) {
                         let result = worker.file(&jobs[at]);
                         let mut queue = queue.lock();
@@ -222,8 +223,8 @@ struct Loaded<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(parts: &'a Renderer<'a>, engine: gix::Repository, keep: Keep) -> Self {
-        Self { parts, abbreviate: Abbreviator::of(&engine), keep }
+    fn new(parts: &'a Renderer<'a>, engine: &gix::Repository, keep: Keep) -> Self {
+        Self { parts, abbreviate: Abbreviator::of(engine), keep }
     }
 
     /// The patches of a file; two if its type changes.

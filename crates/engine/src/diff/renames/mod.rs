@@ -217,12 +217,11 @@ impl<'a> Store<'a> {
 
     fn print(&mut self, at: usize) -> Result<&Fingerprint> {
         let (file, slot) = (&self.files[at], &mut self.known[at].1);
-        let print = match slot.take() {
-            Some(print) => print,
-            None => {
-                let content = self.contents.read(file)?;
-                Fingerprint::of(&content, !file.binary.unwrap_or_else(|| is_binary(&content)))
-            }
+        let print = if let Some(print) = slot.take() {
+            print
+        } else {
+            let content = self.contents.read(file)?;
+            Fingerprint::of(&content, !file.binary.unwrap_or_else(|| is_binary(&content)))
         };
         Ok(slot.insert(print))
     }

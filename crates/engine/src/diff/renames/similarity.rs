@@ -117,26 +117,26 @@ impl Scores {
         let new = Some(Candidate { from, to, score, same_name });
         let mut worst = start;
         for at in start..self.0.len() {
-            if order(&self.0[at], &self.0[worst]).is_gt() {
+            if order(self.0[at], self.0[worst]).is_gt() {
                 worst = at;
             }
         }
-        if order(&self.0[worst], &new).is_gt() {
+        if order(self.0[worst], new).is_gt() {
             self.0[worst] = new;
         }
     }
 
     /// All candidates that may be renames, the best first.
     pub(super) fn sorted(mut self) -> impl Iterator<Item = (usize, usize, u32)> {
-        self.0.sort_by(order);
+        self.0.sort_by(|a, b| order(*a, *b));
         let good = self.0.into_iter().flatten().take_while(|candidate| candidate.score >= MINIMUM);
         good.map(|candidate| (candidate.from, candidate.to, candidate.score))
     }
 }
 
 /// The better one first; none is last.
-fn order(a: &Option<Candidate>, b: &Option<Candidate>) -> Ordering {
-    let key = |candidate: &Option<Candidate>| candidate.map(|candidate| (candidate.score, candidate.same_name));
+fn order(a: Option<Candidate>, b: Option<Candidate>) -> Ordering {
+    let key = |candidate: Option<Candidate>| candidate.map(|candidate| (candidate.score, candidate.same_name));
     key(b).cmp(&key(a))
 }
 

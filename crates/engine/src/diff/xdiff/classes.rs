@@ -8,23 +8,23 @@ use std::hash::{BuildHasher, RandomState};
 
 /// Numbers the lines of both texts, and counts them.
 pub(super) fn classify<'a>(a: &'a Lines<'a>, b: &'a Lines<'a>, ignore_space: bool) -> [File<'a>; 2] {
-    let mut known = Classes::new(a.len() + b.len(), ignore_space);
+    let mut all = Classes::new(a.len() + b.len(), ignore_space);
     let (mut first, mut second) = (Vec::with_capacity(a.len()), Vec::with_capacity(b.len()));
     // Equal lines at the start are looked up once for both.
     let mut at = 0;
     while at < a.len().min(b.len()) && a.get(at) == b.get(at) {
-        let class = known.number(a.get(at), [1, 1]);
+        let class = all.number(a.get(at), [1, 1]);
         first.push(class);
         second.push(class);
         at += 1;
     }
-    first.extend((at..a.len()).map(|at| known.number(a.get(at), [1, 0])));
-    second.extend((at..b.len()).map(|at| known.number(b.get(at), [0, 1])));
+    first.extend((at..a.len()).map(|at| all.number(a.get(at), [1, 0])));
+    second.extend((at..b.len()).map(|at| all.number(b.get(at), [0, 1])));
     let file = |lines: &'a Lines<'a>, classes: Vec<u32>, other: usize| File {
         lines,
         changed: vec![false; classes.len()],
         classes,
-        elsewhere: known.classes.iter().map(|class| class.count[other]).collect(),
+        elsewhere: all.known.iter().map(|class| class.count[other]).collect(),
     };
     [file(a, first, 1), file(b, second, 0)]
 }
@@ -40,7 +40,7 @@ struct Class<'a> {
 struct Classes<'a> {
     seed: u64,
     ignore_space: bool,
-    classes: Vec<Class<'a>>,
+    known: Vec<Class<'a>>,
     /// The number of a class plus one, or zero; a power of two, at most half full.
     slots: Vec<u32>,
 }
@@ -49,7 +49,7 @@ impl<'a> Classes<'a> {
     fn new(lines: usize, ignore_space: bool) -> Self {
         let size = (lines * 2).next_power_of_two().max(16);
         // The seed is not known to who writes the lines, so equal hashes cannot be planned.
-        Self { seed: RandomState::new().hash_one(0), ignore_space, classes: Vec::new(), slots: vec![0; size] }
+        Self { seed: RandomState::new().hash_one(0), ignore_space, known: Vec::new(), slots: vec![0; size] }
     }
 
     /// The number of the line.
@@ -57,17 +57,16 @@ impl<'a> Classes<'a> {
         let hash = if self.ignore_space { self.hash(&solid(line).collect::<Vec<u8>>()) } else { self.hash(line) };
         let mask = self.slots.len() - 1;
         let mut slot = usize::try_from(hash >> 32).unwrap_or_default() & mask;
-        loop {
-            let Some(number) = self.slots[slot].checked_sub(1) else { break };
-            let class = &mut self.classes[number as usize];
+        while let Some(number) = self.slots[slot].checked_sub(1) {
+            let class = &mut self.known[number as usize];
             if class.hash == hash && (class.line == line || self.ignore_space && solid(class.line).eq(solid(line))) {
                 class.count = [class.count[0] + count[0], class.count[1] + count[1]];
                 return number;
             }
             slot = (slot + 1) & mask;
         }
-        let number = position(self.classes.len());
-        self.classes.push(Class { hash, line, count });
+        let number = position(self.known.len());
+        self.known.push(Class { hash, line, count });
         self.slots[slot] = number + 1;
         number
     }

@@ -18,6 +18,7 @@ use std::ops::Range;
 
 /// How texts are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one option of git")]
 pub struct Options {
     /// Lines are equal if they differ in white space only (`-w`).
     pub ignore_space: bool,
