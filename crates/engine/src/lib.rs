@@ -4,6 +4,7 @@
 //! [`Error::Unsupported`], and its caller asks git. Everything is synchronous, and what may take long takes a [`Stop`].
 
 pub mod beneath;
+pub mod blame;
 pub mod diff;
 mod error;
 pub mod grep;
