@@ -1,4 +1,4 @@
-//! The last commit of each line of a file. Always a git process, as it can be killed.
+//! The last commit of each line of a file.
 
 use crate::{
     cancel::Cancel,
@@ -9,13 +9,13 @@ use crate::{
         fields::{MAX_FIELD, MAX_SUBJECT, clipped},
         filtered::{NotCompared, Unseen},
     },
-    repo::Repo,
+    repo::{Repo, route::Route},
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{collections::HashMap, ffi::OsStr, ops::ControlFlow, os::unix::ffi::OsStrExt};
 
 /// Maximum bytes kept of a line.
-const MAX_LINE: usize = 64 << 10;
+pub(super) const MAX_LINE: usize = 64 << 10;
 /// Maximum size of a file with a filter.
 const MAX_CONTENT: usize = 32 << 20;
 
@@ -58,13 +58,22 @@ pub struct BlamedLine<'a> {
     pub len: usize,
 }
 
+/// The version of the file to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    /// That of a commit.
+    Committed,
+    /// That of the working tree, which may not be a file.
+    Worktree { is_file: bool },
+}
+
 impl Repo {
     /// Passes the lines of `query` to `each` until it breaks.
     ///
     /// # Errors
     ///
     /// [`Error::NoSuchPath`], [`Error::UnknownRevision`]; [`Error::BadName`] if the file does not have these lines.
-    pub fn blame(&self, query: &BlameQuery, cancel: &Cancel, each: &mut dyn FnMut(BlamedLine<'_>) -> ControlFlow<()>) -> Result<()> {
+    pub fn blame(&self, query: &BlameQuery, cancel: &Cancel, each: &mut dyn FnMut(BlamedLine<'_>) -> ControlFlow<()>) -> Result<Route> {
         let rev = query.rev.clone().unwrap_or_else(Rev::head);
         let commit = self.resolve_commit(&rev, cancel)?;
         self.check_ignored_revs(cancel)?;
@@ -82,6 +91,26 @@ impl Repo {
         let mut needs = self.needs(cancel);
         needs.history(commit, &query.path)?;
         needs.check()?;
+        let from_worktree = query.rev.is_none() && self.location.worktree.is_some();
+        let version = if from_worktree { Version::Worktree { is_file: in_worktree } } else { Version::Committed };
+        let by_engine = |engine: &gix::Repository| self.blame_in_process(engine, query, commit, version, cancel).map(Some);
+        let by_git = || self.blame_with_git(query, commit, version, cancel, each).map(|()| None);
+        let (blamed, route) = self.answer("blame", by_engine, by_git)?;
+        if let Some(blamed) = blamed {
+            blamed.print(each);
+        }
+        Ok(route)
+    }
+
+    /// Blames in a git process.
+    fn blame_with_git(
+        &self,
+        query: &BlameQuery,
+        commit: ObjectId,
+        version: Version,
+        cancel: &Cancel,
+        each: &mut dyn FnMut(BlamedLine<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
         let args = ["blame", "--porcelain", "--root", "--no-textconv"];
         let mut process = self.read_worktree(&args, cancel)?;
         let range = match (query.start_line, query.end_line) {
@@ -91,11 +120,14 @@ impl Repo {
         if let Some(range) = range {
             process = process.arg(range);
         }
-        if query.rev.is_some() || self.location.worktree.is_none() {
-            process = process.arg(commit.to_string());
-        }
-        if in_worktree && let Some(content) = self.content_without_filter(&query.path, cancel)? {
-            process = process.args(["--contents", "-"]).stdin(content);
+        match version {
+            Version::Committed => process = process.arg(commit.to_string()),
+            Version::Worktree { is_file: true } => {
+                if let Some(content) = self.content_without_filter(&query.path, cancel)? {
+                    process = process.args(["--contents", "-"]).stdin(content);
+                }
+            }
+            Version::Worktree { is_file: false } => {}
         }
         let process = process.arg("--").arg(OsStr::from_bytes(query.path.as_bytes()));
         let mut parser = Porcelain::default();

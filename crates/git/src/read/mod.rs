@@ -1,6 +1,7 @@
 //! Reads: run in-process if the result matches git's, and in a git process otherwise.
 
 pub(crate) mod blame;
+pub(crate) mod blamed;
 pub(crate) mod branch;
 pub(crate) mod combined;
 pub(crate) mod commit_text;
@@ -22,6 +23,7 @@ pub(crate) mod scan;
 pub(crate) mod shallow;
 pub(crate) mod show;
 pub(crate) mod status;
+pub(crate) mod stored;
 pub(crate) mod tagged;
 pub(crate) mod trees;
 pub(crate) mod upstream;
