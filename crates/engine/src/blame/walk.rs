@@ -71,7 +71,7 @@ impl<'a> Walk<'a> {
             if kind(place.mode) != super::trees::FILE {
                 return Err(Error::Unsupported("a file in place of something else"));
             }
-            let place = Place { blob: self.objects.insert(content)?, ..place };
+            let place = Place { blob: self.objects.insert(content)?, trees: Vec::new(), ..place };
             let blob = place.blob;
             self.newest = Some((Suspect { path, place, entries: Vec::new() }, id));
             return self.objects.blob(blob);
