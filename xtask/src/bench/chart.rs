@@ -114,10 +114,10 @@ pub(super) fn curves(title: &str, axis: &str, series: &[&str], panels: &[Curves]
             svg.text(left + 56.0, top + 14.0, Anchor::Start, &panel.name);
             for tick in up.ticks() {
                 svg.rule((left + 56.0, up.at(tick)), (left + PANEL - 8.0, up.at(tick)), false);
-                svg.note(left + 50.0, up.at(tick) + 4.0, Anchor::End, &format!("{} ms", short(tick)));
+                svg.note(left + 50.0, up.at(tick) + 4.0, Anchor::End, &milliseconds(tick));
             }
-            for tick in across.ticks() {
-                svg.note(across.at(tick), top + HEIGHT - 18.0, Anchor::Middle, &short(tick));
+            for (size, _) in panel.series.iter().max_by_key(|curve| curve.len()).into_iter().flatten() {
+                svg.note(across.at(*size), top + HEIGHT - 18.0, Anchor::Middle, &short(*size));
             }
             for (at, curve) in panel.series.iter().enumerate().rev() {
                 let placed: Vec<(f64, f64)> = curve.iter().map(|(size, figure)| (across.at(*size), up.at(*figure))).collect();
@@ -138,6 +138,11 @@ pub(super) fn curves(title: &str, axis: &str, series: &[&str], panels: &[Curves]
 
 fn tick_label(tick: f64) -> String {
     format!("{}×", short(tick))
+}
+
+/// A round time.
+fn milliseconds(tick: f64) -> String {
+    if tick >= 1000.0 { format!("{} s", short(tick / 1000.0)) } else { format!("{} ms", short(tick)) }
 }
 
 /// A round figure without needless digits: `0.05`, `20`, `100k`.

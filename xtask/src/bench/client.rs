@@ -40,12 +40,12 @@ impl Client {
     pub(super) fn call(&mut self, tool: &str, arguments: &Value) -> Result<Duration> {
         let start = Instant::now();
         let answer = self.request("tools/call", &json!({"name": tool, "arguments": arguments}))?;
-        let took = start.elapsed();
+        let elapsed = start.elapsed();
         let answer: Value = serde_json::from_str(&answer)?;
         if answer["error"].is_object() || answer["result"]["isError"] == true {
             bail!("{tool} {arguments}: {answer}");
         }
-        Ok(took)
+        Ok(elapsed)
     }
 
     /// The line of the answer; it is parsed outside of what is timed.

@@ -12,6 +12,9 @@ pub(super) enum Unit {
     Coverage,
 }
 
+/// The figure of a server in a run.
+type Pick = Box<dyn Fn(&Run, &str) -> Option<f64>>;
+
 /// A figure that each server may have.
 pub(super) struct Metric {
     pub(super) name: String,
@@ -20,7 +23,7 @@ pub(super) struct Metric {
     /// The harness's name of the operation, if the figure is of one.
     pub(super) operation: &'static str,
     pub(super) unit: Unit,
-    pick: Box<dyn Fn(&Run, &str) -> Option<f64>>,
+    pick: Pick,
 }
 
 impl Metric {
@@ -143,10 +146,10 @@ pub(super) fn of_servers() -> Vec<Metric> {
         metric("cold start", Unit::Milliseconds, |run, server| run.servers.get(server)?.cold_start_ms),
         metric("ping", Unit::Milliseconds, |run, server| run.servers.get(server)?.ping_ms),
         metric("idle memory", Unit::Mebibytes, |run, server| run.servers.get(server)?.idle_kib),
-        metric("ping calls", Unit::PerSecond, |run, server| per_second(run, server, "ping")),
-        metric("tools/list calls", Unit::PerSecond, |run, server| per_second(run, server, "tools_list")),
-        metric("status calls", Unit::PerSecond, |run, server| per_second(run, server, "status")),
-        metric("tool definitions", Unit::Tokens, |run, server| run.servers.get(server)?.definition_tokens),
+        metric("ping under load", Unit::PerSecond, |run, server| per_second(run, server, "ping")),
+        metric("tools/list under load", Unit::PerSecond, |run, server| per_second(run, server, "tools_list")),
+        metric("status under load", Unit::PerSecond, |run, server| per_second(run, server, "status")),
+        metric("tool definitions, tokens", Unit::Tokens, |run, server| run.servers.get(server)?.definition_tokens),
     ]
 }
 

@@ -191,7 +191,7 @@ fn whole_servers(runs: &[Run], plots: &mut Vec<(String, String)>) -> String {
     format!(
         "## Start, memory and throughput\n\n![Start, memory and throughput of the servers]({plot})\n\nCold start is from the start of the \
          process to its answer to `initialize`; for `{CLI}` it is `git --version`. Memory is that of the\nwhole process tree, its peak while each \
-         read of a repository runs once. Calls per second are with {in_flight} requests in flight,\nstatus on the smallest repository.\n\n{}\n",
+         read of a repository runs once. Calls under load are per second with {in_flight} requests\nin flight, status on the smallest repository.\n\n{}\n",
         table(&head, &rows)
     )
 }

@@ -62,7 +62,7 @@ fn committed(root: &Path) -> Result<Results> {
 mod tests {
     use super::{PLOTS, Results, add, committed, page};
     use crate::run;
-    use std::{collections::BTreeSet, fs};
+    use std::{collections::BTreeSet, fs, path::Path};
 
     const RUNS: [&str; 2] = [include_str!("../../fixtures/run1.json"), include_str!("../../fixtures/run2.json")];
     const GROWTH: &str = include_str!("../../fixtures/growth.json");
@@ -115,9 +115,11 @@ mod tests {
             let found = fs::read_to_string(run::root().join(name)).unwrap_or_default();
             assert!(found == *content, "{name} is not what `cargo xtask bench --publish` writes");
         }
-        let plots = fs::read_dir(run::root().join(PLOTS)).unwrap().flatten();
-        let plots = plots.map(|entry| format!("{PLOTS}/{}", entry.file_name().to_string_lossy())).filter(|name| name.ends_with(".svg"));
-        let expected: BTreeSet<String> = files.into_iter().map(|(name, _)| name).filter(|name| name.ends_with(".svg")).collect();
-        assert_eq!(plots.collect::<BTreeSet<_>>(), expected);
+        let is_plot = |name: &String| Path::new(name).extension().is_some_and(|extension| extension == "svg");
+        let found = fs::read_dir(run::root().join(PLOTS)).unwrap().flatten();
+        let found: BTreeSet<String> =
+            found.map(|entry| format!("{PLOTS}/{}", entry.file_name().to_string_lossy())).filter(is_plot).collect();
+        let expected: BTreeSet<String> = files.into_iter().map(|(name, _)| name).filter(is_plot).collect();
+        assert_eq!(found, expected);
     }
 }

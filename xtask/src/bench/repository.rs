@@ -88,7 +88,7 @@ fn write(stream: &mut impl Write, size: Size) -> std::io::Result<()> {
                 blob(stream, &path(file), &content(file, 0, size))?;
             }
         }
-        if commit % size.commits.div_ceil(10) == 0 {
+        if commit.is_multiple_of(size.commits.div_ceil(10)) {
             blob(stream, RARE, &format!("{commit}\n"))?;
         }
         if commit > 0 {
@@ -111,18 +111,17 @@ fn path(file: usize) -> String {
 
 /// Some lines that differ from file to file, the last one from commit to commit.
 fn content(file: usize, commit: usize, size: Size) -> String {
-    let mut text = String::new();
     let mut state = file as u64 + 1;
+    let mut lines = Vec::new();
     for line in 0..12 {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        text.push_str(&format!("line {line} of {file}: {:016x}\n", state));
+        lines.push(format!("line {line} of {file}: {state:016x}\n"));
     }
-    if file % size.files.div_ceil(10) == 0 {
-        text.push_str(PATTERN);
-        text.push('\n');
+    if file.is_multiple_of(size.files.div_ceil(10)) {
+        lines.push(format!("{PATTERN}\n"));
     }
-    text.push_str(&format!("last changed by {commit}\n"));
-    text
+    lines.push(format!("last changed by {commit}\n"));
+    lines.concat()
 }
 
 fn dirty(folder: &Path, size: Size) -> Result<()> {
