@@ -301,8 +301,10 @@ fn method(runs: &[Run], growth: Option<&Growth>) -> String {
     let head = ["Repository", "HEAD", "Commits", "Files", "Packed"].map(str::to_owned);
     writeln!(text, "{}", table(&head, &about.collect::<Vec<_>>())).ok();
     text.push_str(
-        "Several runs are combined by their medians. Latency is from before a request is written to the last byte of its answer. This server's\n\
-         answers are unbounded here, as those of the others are; by default they have at most 8,000 tokens.\n\n\
+        "Several runs are combined by their medians. A first call is one sample of a run: without several runs it scatters. Latency is from\n\
+         before a request is written to the last byte of its answer. Coverage judges completeness, not speed: of the show of a merge it is\n\
+         0.00 where a server, like `git show`, prints no first-parent diff. This server's answers are unbounded here, as those of the others\n\
+         are; by default they have at most 8,000 tokens.\n\n\
          ## How to repeat\n\n```sh\n\
          \"$MCP_BENCH\" run --label \"$(target/release/mcp-server-git --version | head -n 1)\" --out run.json   # the harness; MCP_SERVER_GIT names the program\n\
          cargo xtask bench --growth target/release/mcp-server-git growth.json          # makes its repositories under target/bench\n\
