@@ -1,7 +1,7 @@
 //! Refreshes what the index knows about files, before git writes it.
 
 use crate::{
-    beneath::{Folder, to_path},
+    beneath::{self, Folder, to_path},
     error::{Error, Result},
     index::{Entry, Index, Stat},
     stop::Stop,
@@ -97,8 +97,13 @@ impl Refresh<'_> {
             if opened.as_ref().is_none_or(|(known, _)| *known != folder) {
                 opened = Some((folder, self.open(folder)?));
             }
-            // A file behind a link, or without its directory, is missing.
-            let Some((_, Some(opened))) = &opened else { continue };
+            let Some((_, Some(opened))) = &opened else {
+                // A file behind a link, or without its directory, is missing. Racy ones git compares even behind a link.
+                if index.is_racy(entry) {
+                    return Err(Error::Unsupported("a file without its directory"));
+                }
+                continue;
+            };
             self.entry(index, (at, entry), (opened, name), &mut found, stop)?;
         }
         Ok(found)
@@ -108,6 +113,7 @@ impl Refresh<'_> {
         match self.top.folder(to_path(folder)) {
             Ok(folder) => Ok(Some(folder)),
             Err(err) if matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(err) if beneath::is_link(&err) => Ok(None),
             Err(_) => Err(Error::Unsupported("a directory that cannot be opened")),
         }
     }
