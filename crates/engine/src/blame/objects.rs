@@ -1,6 +1,9 @@
 //! Reads commits, trees and blobs.
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    packs::{Content, Packs},
+};
 use gix::{
     ObjectId,
     objs::{Find, Kind},
@@ -24,9 +27,10 @@ pub(super) struct Commit {
 /// The objects of a repository.
 pub(super) struct Objects<'a> {
     repo: &'a gix::Repository,
+    packs: Packs,
     /// Commits whose parents are missing.
     shallow: Vec<ObjectId>,
-    blobs: VecDeque<(ObjectId, Arc<Vec<u8>>)>,
+    blobs: VecDeque<(ObjectId, Content)>,
     kept: usize,
     buffer: Vec<u8>,
 }
@@ -35,7 +39,7 @@ impl<'a> Objects<'a> {
     pub(super) fn new(repo: &'a gix::Repository) -> Result<Self> {
         let shallow = repo.shallow_commits().map_err(Error::corrupt)?;
         let shallow = shallow.map(|list| list.iter().copied().collect()).unwrap_or_default();
-        Ok(Self { repo, shallow, blobs: VecDeque::new(), kept: 0, buffer: Vec::new() })
+        Ok(Self { repo, packs: Packs::open(repo, true), shallow, blobs: VecDeque::new(), kept: 0, buffer: Vec::new() })
     }
 
     pub(super) fn hash(&self) -> gix::hash::Kind {
@@ -57,16 +61,22 @@ impl<'a> Objects<'a> {
     }
 
     /// The content of a file.
-    pub(super) fn blob(&mut self, id: ObjectId) -> Result<Arc<Vec<u8>>> {
+    pub(super) fn blob(&mut self, id: ObjectId) -> Result<Content> {
         if let Some((_, blob)) = self.blobs.iter().rev().find(|(kept, _)| *kept == id) {
             return Ok(Arc::clone(blob));
+        }
+        if let Some((Kind::Blob, content)) = self.packs.find(&id) {
+            self.keep(id, &content);
+            return Ok(content);
         }
         let mut content = Vec::new();
         match self.repo.objects.try_find(&id, &mut content) {
             Ok(Some(found)) if found.kind == Kind::Blob => {}
             found => return Err(unreadable(id, Kind::Blob, found)),
         }
-        Ok(self.keep(id, content))
+        let content = Arc::new(content);
+        self.keep(id, &content);
+        Ok(content)
     }
 
     /// The size of a file.
@@ -77,24 +87,25 @@ impl<'a> Objects<'a> {
     /// The id of `content` as a blob, which is kept.
     pub(super) fn insert(&mut self, content: Vec<u8>) -> Result<ObjectId> {
         let id = gix::objs::compute_hash(self.hash(), Kind::Blob, &content).map_err(Error::corrupt)?;
-        self.keep(id, content);
+        self.keep(id, &Arc::new(content));
         Ok(id)
     }
 
-    fn keep(&mut self, id: ObjectId, content: Vec<u8>) -> Arc<Vec<u8>> {
-        let content = Arc::new(content);
+    fn keep(&mut self, id: ObjectId, content: &Content) {
         self.kept += content.len();
-        self.blobs.push_back((id, Arc::clone(&content)));
+        self.blobs.push_back((id, Arc::clone(content)));
         while (self.blobs.len() > KEPT || self.kept > MAX_KEPT)
             && self.blobs.len() > 1
             && let Some((_, oldest)) = self.blobs.pop_front()
         {
             self.kept -= oldest.len();
         }
-        content
     }
 
     fn read<T>(&mut self, id: ObjectId, kind: Kind, work: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        if let Some((_, content)) = self.packs.find(&id).filter(|found| found.0 == kind) {
+            return Ok(work(&content));
+        }
         match self.repo.objects.try_find(&id, &mut self.buffer) {
             Ok(Some(found)) if found.kind == kind => Ok(work(found.data)),
             found => Err(unreadable(id, kind, found)),

@@ -1,9 +1,12 @@
 //! Reads the files to search.
 
 use super::File;
-use crate::beneath::{Folder, to_path};
+use crate::{
+    beneath::{Folder, to_path},
+    packs::Packs,
+};
 use gix::{ObjectId, objs::Find};
-use std::io;
+use std::{io, sync::Arc};
 
 /// Larger files are not searched.
 pub(super) const MAX_FILE: u64 = 8 << 20;
@@ -27,7 +30,7 @@ pub(super) enum Read {
 /// Reads files into one buffer. Each thread has its own.
 pub(super) struct Reader<'a> {
     worktree: Option<&'a Folder>,
-    objects: Option<gix::Repository>,
+    objects: Option<(gix::Repository, Packs)>,
     /// The directory of the last file, with its path.
     dir: Option<(&'a [u8], io::Result<Folder>)>,
     pub(super) buffer: Vec<u8>,
@@ -35,13 +38,17 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(worktree: Option<&'a Folder>, objects: Option<gix::Repository>) -> Self {
+        let objects = objects.map(|repo| {
+            let packs = Packs::open(&repo, false);
+            (repo, packs)
+        });
         Self { worktree, objects, dir: None, buffer: Vec::new() }
     }
 
     pub(super) fn read(&mut self, file: &File<'a>) -> Read {
         self.buffer.clear();
-        match (file.id, &self.objects) {
-            (Some(id), Some(objects)) => read_object(objects, id, &mut self.buffer),
+        match (file.id, &mut self.objects) {
+            (Some(id), Some((objects, packs))) => read_object(objects, packs, id, &mut self.buffer),
             _ => match self.read_file(file.path) {
                 Ok(true) => Read::Whole,
                 Ok(false) => Read::TooLarge,
@@ -86,7 +93,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn read_object(objects: &gix::Repository, id: ObjectId, buffer: &mut Vec<u8>) -> Read {
+fn read_object(objects: &gix::Repository, packs: &mut Packs, id: ObjectId, buffer: &mut Vec<u8>) -> Read {
+    if let Some((gix::objs::Kind::Blob, content)) = packs.find(&id) {
+        if content.len() as u64 > MAX_FILE {
+            return Read::TooLarge;
+        }
+        *buffer = Arc::try_unwrap(content).unwrap_or_else(|kept| kept.to_vec());
+        return Read::Whole;
+    }
     let found = objects.objects.try_find(&id, buffer).ok().flatten().map(|data| (data.kind, data.data.len() as u64));
     match found {
         Some((gix::objs::Kind::Blob, size)) if size <= MAX_FILE => Read::Whole,
