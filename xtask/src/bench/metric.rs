@@ -1,16 +1,9 @@
 //! Figures to compare: medians over the runs, and ratios, which are taken within each run.
 
-use super::results::{CLI, OPERATIONS, OURS, Run};
-
-/// How a figure is written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
-    Milliseconds,
-    Mebibytes,
-    PerSecond,
-    Tokens,
-    Coverage,
-}
+use super::{
+    results::{CLI, OPERATIONS, OURS, Run},
+    text::Unit,
+};
 
 /// The figure of a server in a run.
 type Pick = Box<dyn Fn(&Run, &str) -> Option<f64>>;

@@ -1,5 +1,6 @@
 //! Benchmarks: those beside the code, growth with the size of a repository, and the page that publishes results.
 
+mod campaign;
 mod chart;
 mod client;
 mod growth;
@@ -36,5 +37,5 @@ pub(crate) fn publish(files: &[&str]) -> Result<()> {
 
 /// Measures `server` on repositories of growing size.
 pub(crate) fn growth(server: &str, out: &str) -> Result<()> {
-    growth::measure(Path::new(server), Path::new(out))
+    campaign::measure(Path::new(server), Path::new(out))
 }

@@ -5,7 +5,7 @@ use super::{
     growth::{Growth, Point, exponent},
     metric::{self, Metric, repositories, servers},
     results::{CLI, OURS, Results, Run},
-    text::{digits, figure, grouped, table, times},
+    text::{Unit, digits, figure, grouped, table, times},
 };
 use anyhow::{Context, Result};
 use std::fmt::Write as _;
@@ -315,5 +315,5 @@ fn method(runs: &[Run], growth: Option<&Growth>) -> String {
 
 #[expect(clippy::cast_precision_loss, reason = "sizes are small")]
 fn figure_kib(kib: u64) -> String {
-    figure(kib as f64, metric::Unit::Mebibytes)
+    figure(kib as f64, Unit::Mebibytes)
 }

@@ -1,6 +1,6 @@
 //! What the page is made from: the harness's result files, reduced to the published figures, and the growth.
 
-use super::growth::Growth;
+use super::{growth::Growth, text::release};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -177,11 +177,6 @@ impl Answer {
             coverage: figures["coverage"].as_f64(),
         })
     }
-}
-
-/// `6.18` of `6.18.44-cloud`: what follows names a distribution or a host.
-pub(super) fn release(kernel: &str) -> String {
-    kernel.split(['.', '-']).take(2).collect::<Vec<_>>().join(".")
 }
 
 fn entries<'v>(value: &'v Value, name: &str) -> Result<impl Iterator<Item = (&'v String, &'v Value)> + use<'v>> {

@@ -1,7 +1,16 @@
 //! Figures and tables as text.
 
-use super::metric::Unit;
 use std::fmt::Write as _;
+
+/// How a figure is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    Milliseconds,
+    Mebibytes,
+    PerSecond,
+    Tokens,
+    Coverage,
+}
 
 /// A figure with its unit: `1.23 ms`, `12.4 MB`, `1,234/s`.
 pub(super) fn figure(value: f64, unit: Unit) -> String {
@@ -48,6 +57,11 @@ pub(super) fn grouped(value: f64) -> String {
     out
 }
 
+/// `6.18` of `6.18.44-cloud`: what follows names a distribution or a host.
+pub(super) fn release(kernel: &str) -> String {
+    kernel.split(['.', '-']).take(2).collect::<Vec<_>>().join(".")
+}
+
 /// A Markdown table; cells after the first are aligned to the right.
 pub(super) fn table(head: &[String], rows: &[Vec<String>]) -> String {
     let mut out = format!("| {} |\n|---|", head.join(" | "));
@@ -62,12 +76,13 @@ pub(super) fn table(head: &[String], rows: &[Vec<String>]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{digits, grouped, times};
+    use super::{digits, grouped, release, times};
 
     #[test]
     fn figures_have_three_digits() {
         assert_eq!([0.0123, 0.123, 1.234, 12.34, 123.4, 1_234_567.0].map(digits), ["0.012", "0.12", "1.23", "12.3", "123", "1,234,567"]);
         assert_eq!([0.012, 0.5, 1.0, 12.0, 1234.0].map(times), ["0.012×", "0.50×", "1.00×", "12.0×", "1,234×"]);
+        assert_eq!(["6.18.44-cloud", "6.18", "6"].map(release), ["6.18", "6.18", "6"]);
         assert_eq!([0.0, 12.0, 999.0, 1000.0].map(grouped), ["0", "12", "999", "1,000"]);
     }
 }
