@@ -214,7 +214,8 @@ mod tests {
 
     #[test]
     fn what_another_tree_lacks_is_found() -> Result<()> {
-        let old = tree(&[("100644", "a", 1), ("100644", "b.c", 1), ("40000", "b", 1), ("40000", "d", 1), ("100644", "e", 1), ("40000", "f", 1)]);
+        let old =
+            tree(&[("100644", "a", 1), ("100644", "b.c", 1), ("40000", "b", 1), ("40000", "d", 1), ("100644", "e", 1), ("40000", "f", 1)]);
         assert_eq!(lacking(&old, &old)?, "");
         assert_eq!(lacking(&old, b"")?, "a b.c b d e f ");
         assert_eq!(lacking(b"", &old)?, "");

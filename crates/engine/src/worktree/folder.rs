@@ -219,7 +219,9 @@ impl<'a> Reader<'a> {
                 return Err(Error::Unsupported("a link in place of a directory outside of the sparse working tree"));
             }
             // git looks behind the link, and passes over a path that it cannot look up, as in a loop of links.
-            if is_link && self.tree.top.stat(to_path(self.tree.index.path(entry))).is_err_and(|err| !is_absent(&err) || beneath::is_link(&err)) {
+            if is_link
+                && self.tree.top.stat(to_path(self.tree.index.path(entry))).is_err_and(|err| !is_absent(&err) || beneath::is_link(&err))
+            {
                 continue;
             }
             self.missing(entry);

@@ -67,7 +67,8 @@ impl Repo {
             return Err(only_git("settings of blame"));
         }
         let has = |name: &str| self.common_folder().has(name);
-        let is_replaced = has("info/grafts") || engine.references().and_then(|refs| Ok(refs.prefixed("refs/replace/")?.next().is_some())).unwrap_or(true);
+        let is_replaced =
+            has("info/grafts") || engine.references().and_then(|refs| Ok(refs.prefixed("refs/replace/")?.next().is_some())).unwrap_or(true);
         if is_replaced {
             return Err(only_git("grafts and replaced objects"));
         }

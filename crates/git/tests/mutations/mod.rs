@@ -15,22 +15,34 @@ use std::{
 
 /// Names of files and directories alike, so that one replaces the other.
 const NAMES: [&str; 14] = ["a", "b", "c.txt", "d.log", "e e", "a.b", "a-b", "a0", "lib", "out", "Ü", "x.c", ".hidden", "z"];
-const CONTENTS: [&str; 9] = ["", "one\n", "two\n", "one\r\ntwo\r\n", "one\ntwo\n", "/* $Id$ */\n", "\0\x01bin", "mixed\r\nlines\n", "a longer content\n"];
+const CONTENTS: [&str; 9] =
+    ["", "one\n", "two\n", "one\r\ntwo\r\n", "one\ntwo\n", "/* $Id$ */\n", "\0\x01bin", "mixed\r\nlines\n", "a longer content\n"];
 const PATTERNS: [&str; 22] = [
-    "*.log", "/a", "a/", "!a", "out/", "!out/", "*", "!*/", "!*.txt", "lib/*", "**/b", "a/**", "a/**/z", "# no", "\\#x", "e\\ e", "e e ", "Ü",
-    ".*", "!.gitignore", "[ab]", "a-?",
+    "*.log",
+    "/a",
+    "a/",
+    "!a",
+    "out/",
+    "!out/",
+    "*",
+    "!*/",
+    "!*.txt",
+    "lib/*",
+    "**/b",
+    "a/**",
+    "a/**/z",
+    "# no",
+    "\\#x",
+    "e\\ e",
+    "e e ",
+    "Ü",
+    ".*",
+    "!.gitignore",
+    "[ab]",
+    "a-?",
 ];
-const ATTRIBUTES: [&str; 9] = [
-    "* text=auto",
-    "*.txt text",
-    "*.txt eol=crlf",
-    "*.c ident",
-    "* -text",
-    "*.log binary",
-    "a text eol=lf",
-    "[attr]mine text",
-    "*.c mine",
-];
+const ATTRIBUTES: [&str; 9] =
+    ["* text=auto", "*.txt text", "*.txt eol=crlf", "*.c ident", "* -text", "*.log binary", "a text eol=lf", "[attr]mine text", "*.c mine"];
 const SETTINGS: [&str; 24] = [
     "core.autocrlf=true",
     "core.autocrlf=input",

@@ -76,9 +76,7 @@ impl Repo {
                 path: index.path(entry).to_vec(),
                 id: entry.id,
                 // git reads what exists outside of a sparse working tree.
-                odd: entry.flags.stage() != 0
-                    || entry.flags.assume_valid()
-                    || entry.flags.skip_worktree() && !self.settings.status.sparse,
+                odd: entry.flags.stage() != 0 || entry.flags.assume_valid() || entry.flags.skip_worktree() && !self.settings.status.sparse,
             });
             Some(links.collect())
         })?;
