@@ -7,6 +7,7 @@ use crate::{
     stop::Stop,
     worktree::{
         Comparison, Content,
+        content::Place,
         stat::{Verdict, Why},
         walk::PROCESSORS,
     },
@@ -24,7 +25,7 @@ pub struct Refresh<'a> {
     /// The top directory.
     pub top: &'a Folder,
     /// Objects and conversions.
-    pub content: &'a Content,
+    pub content: &'a Content<'a>,
     /// The metadata that counts.
     pub comparison: Comparison,
 }
@@ -140,10 +141,11 @@ impl Refresh<'_> {
             // Builds of git disagree whether nanoseconds count.
             return Err(Error::Unsupported("a file that changed within a second"));
         }
+        let place = Place { top: self.top, index, folder, name, path: index.path(entry) };
         let is_same = if entry.mode == 0o120_000 {
-            self.content.is_same_link(folder, name, entry)?
+            self.content.is_same_link(place, entry)?
         } else {
-            self.content.is_same_file(self.top, folder, (name, index.path(entry)), (index, entry), stop)?
+            self.content.is_same_file(place, entry, stop)?
         };
         match (why, is_same) {
             (Why::Touched, true) => found.touched.push((at, now)),

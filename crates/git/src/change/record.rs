@@ -20,7 +20,7 @@ use crate::{
 };
 use engine::{
     index::{Index, Objects},
-    worktree::{Content, Refresh},
+    worktree::Refresh,
 };
 use gix::{
     ObjectId,

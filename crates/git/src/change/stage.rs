@@ -14,7 +14,7 @@ use crate::{
 };
 use engine::{
     index::{Entry, Index, NewEntry, Stat},
-    worktree::{Content, Refresh},
+    worktree::Refresh,
 };
 use gix::{
     bstr::{BStr, ByteSlice},
