@@ -188,7 +188,12 @@ const CASES: [(&str, bool); 34] = [
     ("git update-index --index-version 4; echo 1 > a; git add a", true),
     ("git config index.threads 2; echo 1 > a; git add a", true),
     ("git config index.skipHash true; echo 1 > a; git add a", true),
-    ("echo 1 > a; git add a; git write-tree", false),
+    ("echo 1 > a; git add a; git write-tree", true),
+    (
+        "echo 1 > a; git add a; git branch kept $(git commit-tree -m kept $(git write-tree)); git repack -adq; \
+         git read-tree --reset HEAD; git update-index -q --refresh || true; git add a",
+        false,
+    ),
     ("git config core.logAllRefUpdates false; echo 1 > a; git add a", false),
     ("git update-index --split-index; echo 1 > a; git add a", false),
     ("echo n > n; git add -N n; echo 1 > a; git add a", false),
@@ -202,7 +207,6 @@ const CASES: [(&str, bool); 34] = [
     ("git config core.compression 9; echo 1 > a; git add a", false),
     ("mkdir .git/rr-cache; echo 1 > a; git add a", false),
     ("git symbolic-ref refs/heads/link refs/heads/main; git checkout -q link; echo 1 > a; git add a", false),
-    ("touch .git/refs/heads/main.lock; echo 1 > a; git add a", false),
     ("git config user.name ' A.'; echo 1 > a; git add a", false),
     ("git checkout -q --orphan fresh; echo 1 > a; git add a", false),
 ];
@@ -214,7 +218,7 @@ fn each_case_is_committed_as_by_git() -> Outcome {
         let make = || {
             let odd = odd_repositories::plain();
             let age = "find . -name .git -prune -o -type f -exec touch -d 2001-01-01 {} +; git update-index -q --refresh || true";
-            shell_here(&odd.path, &format!("{IDENTITY}; {age}; {}", script.replace("; T", &format!("; {age}"))));
+            shell_here(&odd.path, &format!("{IDENTITY}; {age}; {}", script.replace("; T", &format!("; {}", age.replace("2001", "2002")))));
             odd
         };
         let (ours, gits) = (make(), make());
@@ -246,6 +250,25 @@ fn nothing_is_left_of_a_commit_without_changes() -> Outcome {
     assert_eq!(odd.git(&["rev-parse", "HEAD"]), format!("{}\n", committed.id).into_bytes());
     let left = fs::read_dir(odd.path.join(".git"))?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
     assert!(left.filter(|name| name.contains(".lock") || name.contains("mcp-")).next().is_none());
+    Ok(())
+}
+
+#[test]
+fn a_locked_reference_is_not_moved() -> Outcome {
+    for lock in ["refs/heads/main.lock", "HEAD.lock", "index.lock"] {
+        let odd = odd_repositories::plain();
+        shell_here(&odd.path, &format!("{IDENTITY}; echo 1 > a; git add a"));
+        let (head, log) = (odd.git(&["rev-parse", "HEAD"]), fs::read(odd.path.join(".git/logs/HEAD"))?);
+        fs::write(odd.path.join(".git").join(lock), "")?;
+        let done = commit(&odd, MESSAGE);
+        assert!(done.is_err(), "{lock}: {done:?}");
+        assert_eq!((odd.git(&["rev-parse", "HEAD"]), fs::read(odd.path.join(".git/logs/HEAD"))?), (head, log), "{lock}");
+        for other in ["refs/heads/main.lock", "HEAD.lock", "index.lock"] {
+            assert_eq!(odd.path.join(".git").join(other).exists(), other == lock, "{lock}: {other}");
+        }
+        fs::remove_file(odd.path.join(".git").join(lock))?;
+        assert_eq!(commit(&odd, MESSAGE)?.route, Route::Engine, "{lock}");
+    }
     Ok(())
 }
 

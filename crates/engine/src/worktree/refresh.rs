@@ -142,11 +142,8 @@ impl Refresh<'_> {
             return Err(Error::Unsupported("a file that changed within a second"));
         }
         let place = Place { top: self.top, index, folder, name, path: index.path(entry) };
-        let is_same = if entry.mode == 0o120_000 {
-            self.content.is_same_link(place, entry)?
-        } else {
-            self.content.is_same_file(place, entry, stop)?
-        };
+        let is_link = entry.mode == 0o120_000;
+        let is_same = if is_link { self.content.is_same_link(place, entry) } else { self.content.is_same_file(place, entry, stop) }?;
         match (why, is_same) {
             (Why::Touched, true) => found.touched.push((at, now)),
             (Why::Racy, false) => found.smudged.push(at),
