@@ -176,7 +176,8 @@ impl<'a> Reader<'a> {
                 staged.map(|entry| self.tree.content.blob(entry.id)).transpose()?
             }
         };
-        Ok(above.enter(prefix, text.as_deref()))
+        let rules = above.enter(prefix, text.as_deref());
+        if rules.is_ambiguous() { Err(Error::Unsupported("ignore rules that versions of git read differently")) } else { Ok(rules) }
     }
 
     /// The kind of an entry on disk, and its metadata if known. Marks its name.
