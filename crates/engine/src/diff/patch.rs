@@ -23,7 +23,7 @@ pub struct Side<'a> {
     pub id: ObjectId,
     /// The abbreviated id.
     pub abbreviated: &'a str,
-    /// The content; not used if it is known to be binary.
+    /// The content.
     pub content: &'a [u8],
     /// Whether it is binary, if attributes or the size decide that.
     pub binary: Option<bool>,
@@ -106,14 +106,14 @@ pub fn write(
         _ => String::new(),
     };
     out.line(&[b"index ", &id(old), b"..", &id(new), mode.as_bytes()]);
+    let (a, b) = (old.map_or(&b""[..], |side| side.content), new.map_or(&b""[..], |side| side.content));
+    if a.is_empty() && b.is_empty() {
+        return Ok(());
+    }
     let labels = [style.label(0, old.map(|side| side.path)), style.label(1, new.map(|side| side.path))];
     if old.is_some_and(Side::is_binary) || new.is_some_and(Side::is_binary) {
         out.binary = true;
         out.line(&[b"Binary files ", &labels[0], b" and ", &labels[1], b" differ"]);
-        return Ok(());
-    }
-    let (a, b) = (old.map_or(&b""[..], |side| side.content), new.map_or(&b""[..], |side| side.content));
-    if a.is_empty() && b.is_empty() {
         return Ok(());
     }
     out.line(&[b"--- ", &labels[0], tab(&labels[0])]);
