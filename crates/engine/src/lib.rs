@@ -10,7 +10,7 @@ mod error;
 pub mod grep;
 pub mod history;
 pub mod index;
-mod packs;
+pub mod packs;
 mod queue;
 pub mod quote;
 pub mod rules;

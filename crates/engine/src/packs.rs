@@ -21,10 +21,10 @@ const MAX_CHAIN: usize = 4096;
 const MAX_PACKS: usize = 48;
 
 /// The content of an object.
-pub(crate) type Content = Arc<Vec<u8>>;
+pub type Content = Arc<Vec<u8>>;
 
 /// The packs of a repository, without those of alternates.
-pub(crate) struct Packs {
+pub struct Packs {
     packs: Vec<Pack>,
     inflate: gix::zlib::Inflate,
     kept: Kept,
@@ -71,10 +71,16 @@ impl Kept {
     }
 }
 
+impl std::fmt::Debug for Packs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Packs").field("packs", &self.packs.len()).finish_non_exhaustive()
+    }
+}
+
 impl Packs {
     /// Opens the packs of `repo`. With `keeps_results`, objects are kept that were asked for, as the next ones may be
     /// deltas of them.
-    pub(crate) fn open(repo: &gix::Repository, keeps_results: bool) -> Self {
+    pub fn open(repo: &gix::Repository, keeps_results: bool) -> Self {
         let dir = repo.objects.store_ref().path().join("pack");
         let paths = paths(&dir).ok().filter(|paths| paths.len() <= MAX_PACKS && !has_replacements(repo));
         let packs = paths.map(|paths| open(&paths, repo.object_hash())).unwrap_or_default();
@@ -82,7 +88,7 @@ impl Packs {
     }
 
     /// The object `id`; `None` if it is not in these packs, or for gix to report what is wrong.
-    pub(crate) fn find(&mut self, id: &ObjectId) -> Option<(Kind, Content)> {
+    pub fn find(&mut self, id: &ObjectId) -> Option<(Kind, Content)> {
         let at = self.packs.iter().position(|pack| pack.index.lookup(id).is_some())?;
         let pack = self.packs.get(at)?;
         let offset = pack.index.pack_offset_at_index(pack.index.lookup(id)?);

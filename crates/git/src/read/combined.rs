@@ -14,12 +14,13 @@ use crate::{
 use engine::{
     diff::{combined, output::Output, patch::Side},
     index::Index,
+    packs::Content,
 };
 use gix::ObjectId;
 use std::collections::{HashMap, HashSet};
 
 /// Mode, id, abbreviated id and content of a side.
-type Loaded = (u32, ObjectId, String, Vec<u8>);
+type Loaded = (u32, ObjectId, String, Content);
 
 /// A path that differs from all parents so far.
 struct Merged {
@@ -51,6 +52,7 @@ impl Repo {
         let (index, written) = (Index::empty(engine.object_hash()), Written::new());
         let changes: Vec<Change> = merged.iter().map(|merged| merged.change.clone()).collect();
         let renderer = self.renderer(engine, &changes, Sides::Trees(None, commit), query, (&index, &written, cancel))?;
+        renderer.expect(changes.len());
         let abbreviate = Abbreviator::of(engine);
         for Merged { change, parents } in &merged {
             cancel.check()?;
@@ -58,9 +60,9 @@ impl Repo {
             let load = |side: &Option<(u32, ObjectId)>| -> Result<Loaded> {
                 let (mode, id) = side.unwrap_or((0, ObjectId::null(engine.object_hash())));
                 let content = match mode {
-                    0 => Vec::new(),
-                    SUBMODULE => format!("Subproject commit {id}\n").into_bytes(),
-                    _ => renderer.content(id)?.into_owned(),
+                    0 => Content::default(),
+                    SUBMODULE => Content::new(format!("Subproject commit {id}\n").into_bytes()),
+                    _ => renderer.content(id)?,
                 };
                 Ok((mode, id, abbreviate.short(id), content))
             };

@@ -25,6 +25,7 @@ use crate::{
 use engine::{diff::patch::Style, index::Index, rules::Value};
 use gix::ObjectId;
 use std::{
+    cell::RefCell,
     collections::{HashMap, HashSet},
     ffi::OsStr,
     ops::ControlFlow,
@@ -242,7 +243,7 @@ impl Repo {
             minimal: settings.minimal,
             null: Abbreviator::of(engine).short(ObjectId::null(engine.object_hash())),
         };
-        Ok(Renderer { engine, settings, style, written, forced, cancel })
+        Ok(Renderer { engine, settings, style, written, forced, packs: RefCell::default(), cancel })
     }
 
     /// Whether files are binary, where attributes decide that.

@@ -18,7 +18,7 @@ use engine::{
     worktree::{Content, Untracked},
 };
 use gix::{ObjectId, bstr::ByteSlice};
-use std::{collections::BTreeMap, os::unix::fs::MetadataExt};
+use std::{collections::BTreeMap, os::unix::fs::MetadataExt, sync::Arc};
 
 /// Maximum bytes of changed files that are held.
 const MAX_WRITTEN: usize = 64 << 20;
@@ -157,7 +157,7 @@ impl Edited<'_> {
         if self.held > MAX_WRITTEN {
             return Err(only_git("very large changes"));
         }
-        self.written.insert(id, content);
+        self.written.insert(id, Arc::new(content));
         Ok((mode, id))
     }
 

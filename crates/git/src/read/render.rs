@@ -15,12 +15,13 @@ use engine::diff::{
     patch::{Side, Style, write},
     renames::{self, Contents, Lone, Rename},
 };
+use engine::packs::{Content, Packs};
 use gix::ObjectId;
 use parking_lot::{Condvar, Mutex};
 use std::{
-    borrow::Cow,
+    cell::RefCell,
     collections::{BTreeMap, HashMap},
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
 };
 
 /// The mode of a submodule.
@@ -28,6 +29,8 @@ pub(crate) const SUBMODULE: u32 = 0o160_000;
 
 /// The number of files from which several threads are worth their start.
 const MANY: usize = 8;
+/// The number of files from which reading the packs directly is worth opening them.
+const WORTH_PACKS: usize = 4;
 /// Files rendered ahead of the one that is collected next.
 const AHEAD: usize = 64;
 
@@ -35,7 +38,7 @@ const AHEAD: usize = 64;
 static THREADS: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from).min(8));
 
 /// Content of the working tree, by its id.
-pub(crate) type Written = HashMap<ObjectId, Vec<u8>>;
+pub(crate) type Written = HashMap<ObjectId, Content>;
 
 /// What a patch is rendered from.
 pub(crate) struct Renderer<'a> {
@@ -46,6 +49,8 @@ pub(crate) struct Renderer<'a> {
     pub(crate) written: &'a Written,
     /// Whether files are binary, where attributes decide that.
     pub(crate) forced: HashMap<Vec<u8>, bool>,
+    /// The packs, if many objects are read.
+    pub(crate) packs: RefCell<Option<Packs>>,
     pub(crate) cancel: &'a Cancel,
 }
 
@@ -88,6 +93,7 @@ impl Renderer<'_> {
                 }
             })
             .collect();
+        self.expect(jobs.len());
         let mut collector = Collector::new(keep);
         let mut collect = |parts: Vec<FilePatch>| parts.into_iter().all(|part| collector.push(part));
         if jobs.len() < MANY || *THREADS == 1 {
@@ -112,7 +118,16 @@ impl Renderer<'_> {
                 let engine = self.engine.clone();
                 let (queue, changed) = (&queue, &changed);
                 scope.spawn(move || {
-                    let parts = Renderer { engine: &engine, settings, style: style.clone(), written, forced: forced.clone(), cancel };
+                    let parts = Renderer {
+                        engine: &engine,
+                        settings,
+                        style: style.clone(),
+                        written,
+                        forced: forced.clone(),
+                        packs: RefCell::default(),
+                        cancel,
+                    };
+                    parts.expect(jobs.len());
                     let worker = Worker::new(&parts, &engine, keep);
                     while let Some(at) = take(queue, changed, jobs.len()) {
                         let result = worker.file(&jobs[at]);
@@ -146,14 +161,25 @@ impl Renderer<'_> {
         Ok(found.into_iter().map(|rename| (to[rename.to], Rename { from: from[rename.from], ..rename })).collect())
     }
 
-    pub(crate) fn content(&self, id: ObjectId) -> Result<Cow<'_, [u8]>> {
+    /// Prepares for reading the content of this many files.
+    pub(crate) fn expect(&self, files: usize) {
+        if files >= WORTH_PACKS && self.packs.borrow().is_none() {
+            self.packs.replace(Some(Packs::open(self.engine, true)));
+        }
+    }
+
+    pub(crate) fn content(&self, id: ObjectId) -> Result<Content> {
         if let Some(written) = self.written.get(&id) {
-            return Ok(Cow::Borrowed(written));
+            return Ok(Arc::clone(written));
+        }
+        let packed = self.packs.borrow_mut().as_mut().and_then(|packs| packs.find(&id));
+        if let Some((gix::objs::Kind::Blob, content)) = packed {
+            return if content.len() as u64 > MAX_BLOB { Err(only_git("a file too large to be compared here")) } else { Ok(content) };
         }
         if self.engine.find_header(id).map_err(Error::engine)?.size() > MAX_BLOB {
             return Err(only_git("a file too large to be compared here"));
         }
-        Ok(Cow::Owned(self.engine.find_object(id).map_err(Error::engine)?.detach().data))
+        Ok(Arc::new(self.engine.find_object(id).map_err(Error::engine)?.detach().data))
     }
 }
 
@@ -167,7 +193,7 @@ impl Contents for Renderer<'_> {
 
     fn read(&self, file: &Lone) -> engine::Result<Vec<u8>> {
         match self.content(file.id) {
-            Ok(content) => Ok(content.into_owned()),
+            Ok(content) => Ok(Arc::unwrap_or_clone(content)),
             Err(err) => Err(engine::Error::corrupt(err)),
         }
     }
@@ -217,8 +243,8 @@ struct Worker<'a> {
 }
 
 /// The content of one side, and its abbreviated id.
-struct Loaded<'a> {
-    content: Cow<'a, [u8]>,
+struct Loaded {
+    content: Content,
     abbreviated: String,
 }
 
@@ -234,7 +260,7 @@ impl<'a> Worker<'a> {
         let is_same = matches!((job.old, job.new), (Some(old), Some(new)) if old.2 == new.2 && old.1 & 0o170_000 == new.1 & 0o170_000);
         let load = |side: Option<(&[u8], u32, ObjectId)>| match side {
             Some((_, mode, id)) if !is_same => self.load(mode, id).map(Some),
-            Some(_) => Ok(Some(Loaded { content: Cow::Borrowed(&[][..]), abbreviated: String::new() })),
+            Some(_) => Ok(Some(Loaded { content: Content::default(), abbreviated: String::new() })),
             None => Ok(None),
         };
         let (old, new) = (load(job.old)?, load(job.new)?);
@@ -247,13 +273,13 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn load(&self, mode: u32, id: ObjectId) -> Result<Loaded<'a>> {
+    fn load(&self, mode: u32, id: ObjectId) -> Result<Loaded> {
         let content =
-            if mode == SUBMODULE { Cow::Owned(format!("Subproject commit {id}\n").into_bytes()) } else { self.parts.content(id)? };
+            if mode == SUBMODULE { Arc::new(format!("Subproject commit {id}\n").into_bytes()) } else { self.parts.content(id)? };
         Ok(Loaded { content, abbreviated: self.abbreviate.short(id) })
     }
 
-    fn side<'s>(&self, side: Option<(&'s [u8], u32, ObjectId)>, loaded: Option<&'s Loaded<'_>>) -> Option<Side<'s>> {
+    fn side<'s>(&self, side: Option<(&'s [u8], u32, ObjectId)>, loaded: Option<&'s Loaded>) -> Option<Side<'s>> {
         let ((path, mode, id), loaded) = (side?, loaded?);
         // Attributes do not apply to links and submodules.
         let binary = self.parts.forced.get(path).copied().filter(|_| mode & 0o170_000 == 0o100_000);
