@@ -2,6 +2,7 @@
 
 use super::{
     graph::{ChangedPaths, Found, Graph, Wanted},
+    loose,
     packs::Packs,
     paths::Paths,
 };
@@ -75,6 +76,9 @@ pub(super) struct Node {
 /// The history of a repository, as far as it was read.
 pub struct History<'r> {
     objects: gix::OdbHandle,
+    /// The object directory, as long as its loose objects are the ones that are read.
+    loose: Option<Folder>,
+    inflate: flate2::Decompress,
     /// Opened for long walks: gix decodes the bases of each object again.
     packs: Option<Packs>,
     reads: u32,
@@ -114,16 +118,20 @@ impl<'r> History<'r> {
         if ["shallow", "info/grafts", "refs/replace"].iter().any(|name| folder.has(name)) || store.replacements().next().is_some() {
             return Err(Error::Unsupported("grafted, shallow or replaced parents"));
         }
-        let (graph, is_graph_certain) = match wanted(repo) {
-            Some(wanted) => match Graph::open(store.path(), repo.object_hash(), wanted) {
+        let loose = Folder::open(store.path()).ok();
+        let (graph, is_graph_certain) = match (wanted(repo), &loose) {
+            (None, _) => (None, true),
+            (Some(_), None) => (None, false),
+            (Some(wanted), Some(objects)) => match Graph::open(objects, repo.object_hash(), wanted) {
                 Found::Graph(graph) => (Some(graph), true),
                 Found::Nothing => (None, true),
                 Found::Doubtful => (None, false),
             },
-            None => (None, true),
         };
         Ok(Self {
             objects: repo.objects.clone(),
+            loose,
+            inflate: flate2::Decompress::new(true),
             packs: None,
             reads: 0,
             hash: repo.object_hash(),
@@ -312,6 +320,11 @@ impl<'r> History<'r> {
                 return if found == kind { Ok(&self.buffer) } else { Err(Error::corrupt(format_args!("object {id} is not a {kind}"))) };
             }
         }
+        // The newest commits are loose or packed, mostly all of them.
+        match self.loose.as_ref().and_then(|objects| loose::read(objects, &id, &mut self.inflate, &mut self.buffer)) {
+            Some(found) if found == kind => return Ok(&self.buffer),
+            _ => self.loose = None,
+        }
         match self.objects.try_find(&id, &mut self.buffer) {
             Ok(Some(data)) if data.kind == kind => Ok(&self.buffer),
             Ok(Some(_)) => Err(Error::corrupt(format_args!("object {id} is not a {kind}"))),
@@ -401,8 +414,7 @@ fn parse(data: &[u8], hash: gix::hash::Kind) -> Result<Parsed> {
     while let Some(parent) = line(&mut rest, b"parent ")? {
         parents.push(parent);
     }
-    let date = committed(rest)?;
-    Ok(Parsed { tree, date, parents })
+    Ok(Parsed { tree, date: committed(rest)?, parents })
 }
 
 /// The committer's date, from the header after the parents; 0 if git cannot read it.

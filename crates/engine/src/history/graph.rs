@@ -90,12 +90,11 @@ pub(super) enum Found {
 
 impl Graph {
     /// Opens the graph of an object directory.
-    pub(super) fn open(objects: &Path, hash: gix::hash::Kind, wanted: Wanted) -> Found {
-        let Ok(folder) = Folder::open(objects) else { return Found::Doubtful };
+    pub(super) fn open(folder: &Folder, hash: gix::hash::Kind, wanted: Wanted) -> Found {
         let layers = if folder.has("info/commit-graph") {
-            Layer::open(&folder, Path::new("info/commit-graph"), hash, wanted).map(|layer| vec![layer])
+            Layer::open(folder, Path::new("info/commit-graph"), hash, wanted).map(|layer| vec![layer])
         } else if folder.has("info/commit-graphs/commit-graph-chain") {
-            chain(&folder, hash, wanted)
+            chain(folder, hash, wanted)
         } else if folder.has("info/alternates") {
             return Found::Doubtful;
         } else {

@@ -50,32 +50,32 @@ impl Mailmap {
     }
 
     fn add(&mut self, line: &[u8]) {
-        let Some((name, email, rest)) = person(line, false) else { return };
-        let (old_name, old_email) = match person(rest, true) {
-            Some((name, email, _)) => (name, Some(email)),
-            None => (None, None),
+        let Some((shown, rest)) = person(line, false) else { return };
+        let (email, old) = match person(rest, true) {
+            Some((old, _)) => (Some(shown.email), old),
+            None => (None, Person { name: None, email: shown.email }),
         };
-        let (email, old_email) = match old_email {
-            Some(old_email) => (Some(email), old_email),
-            None => (None, email),
-        };
-        let address = self.0.entry(old_email.to_ascii_lowercase()).or_default();
-        let (name, email) = (name.map(<[u8]>::to_vec), email.map(<[u8]>::to_vec));
-        match old_name {
-            Some(old_name) => {
-                address.by_name.insert(old_name.to_ascii_lowercase(), Shown { name, email });
-            }
+        let address = self.0.entry(old.email.to_ascii_lowercase()).or_default();
+        let (name, email) = (shown.name.map(<[u8]>::to_vec), email.map(<[u8]>::to_vec));
+        if let Some(old_name) = old.name {
+            address.by_name.insert(old_name.to_ascii_lowercase(), Shown { name, email });
+        } else {
             // A later line replaces only the parts that it has.
-            None => {
-                address.any.name = name.or(address.any.name.take());
-                address.any.email = email.or(address.any.email.take());
-            }
+            address.any.name = name.or(address.any.name.take());
+            address.any.email = email.or(address.any.email.take());
         }
     }
 }
 
+/// A part of a line.
+#[derive(Clone, Copy)]
+struct Person<'a> {
+    name: Option<&'a [u8]>,
+    email: &'a [u8],
+}
+
 /// Splits `Name <email> rest`.
-fn person(text: &[u8], may_be_empty: bool) -> Option<(Option<&[u8]>, &[u8], &[u8])> {
+fn person(text: &[u8], may_be_empty: bool) -> Option<(Person<'_>, &[u8])> {
     let left = text.iter().position(|&byte| byte == b'<')?;
     let (before, after) = (text.get(..left)?, text.get(left + 1..)?);
     let right = after.iter().position(|&byte| byte == b'>')?;
@@ -87,7 +87,7 @@ fn person(text: &[u8], may_be_empty: bool) -> Option<(Option<&[u8]>, &[u8], &[u8
     let start = before.iter().position(|byte| !is_space(byte));
     let end = before.iter().rposition(|byte| !is_space(byte)).map(|end| end + 1);
     let name = start.zip(end).and_then(|(start, end)| before.get(start..end));
-    Some((name, email, rest))
+    Some((Person { name, email }, rest))
 }
 
 #[cfg(test)]
@@ -101,7 +101,7 @@ mod tests {
             b"# comment <x@y>\nProper <one@x>\n<new@x> <OLD@x>\nFull Name <full@x> nick <nick@x>\nOther <other@x> <nick@x>\nSecond <one@X>\n<> <a@b>\n",
         )?;
         for (name, email, expect) in [
-            ("whoever", "one@x", "Second one@x"),
+            ("anyone", "one@x", "Second one@x"),
             ("A", "old@X", "A new@x"),
             ("NICK", "nick@x", "Full Name full@x"),
             ("B", "nick@x", "Other other@x"),

@@ -9,6 +9,7 @@ mod commits;
 mod contains;
 mod graph;
 mod limited;
+mod loose;
 mod mailmap;
 mod nearest;
 mod packs;

@@ -20,7 +20,7 @@ type Object = (Kind, Rc<[u8]>);
 
 /// The packs of an object directory.
 pub(super) struct Packs {
-    packs: Vec<pack::Bundle>,
+    bundles: Vec<pack::Bundle>,
     /// The pack in which the last object was found.
     last: usize,
     inflate: flate2::Decompress,
@@ -40,17 +40,20 @@ impl Packs {
     pub(super) fn open(objects: &Path, hash: gix::hash::Kind) -> Self {
         let found = std::fs::read_dir(objects.join("pack")).into_iter().flatten().flatten().map(|entry| entry.path());
         let paths: Vec<_> = found.filter(|path| path.extension().is_some_and(|end| end == "idx")).take(MAX_PACKS + 1).collect();
-        let packs =
-            if paths.len() > MAX_PACKS { Vec::new() } else { paths.iter().filter_map(|path| pack::Bundle::at(path, hash).ok()).collect() };
-        Self { packs, last: 0, inflate: flate2::Decompress::new(true), new: Kept::default(), old: Kept::default() }
+        let bundles = if paths.len() > MAX_PACKS {
+            Vec::new()
+        } else {
+            paths.iter().filter_map(|path| pack::Bundle::at(path, hash).ok()).collect()
+        };
+        Self { bundles, last: 0, inflate: flate2::Decompress::new(true), new: Kept::default(), old: Kept::default() }
     }
 
     /// The object `id`; `None` if it is not found here, is damaged or is unusual.
     pub(super) fn find(&mut self, id: &ObjectId) -> Option<Object> {
-        let count = self.packs.len();
+        let count = self.bundles.len();
         let order = std::iter::once(self.last).chain((0..count).filter(|at| *at != self.last));
         let (at, offset) = order.into_iter().find_map(|at| {
-            let index = &self.packs.get(at)?.index;
+            let index = &self.bundles.get(at)?.index;
             Some((at, index.pack_offset_at_index(index.lookup(id)?)))
         })?;
         self.last = at;
@@ -64,14 +67,14 @@ impl Packs {
             if let Some(kept) = self.kept(at, offset) {
                 break kept;
             }
-            let entry = self.packs.get(at)?.pack.entry(offset).ok()?;
+            let entry = self.bundles.get(at)?.pack.entry(offset).ok()?;
             if entry.decompressed_size > MAX_SIZE || chain.len() > MAX_CHAIN {
                 return None;
             }
             let next = match entry.header {
                 pack::data::entry::Header::OfsDelta { base_distance } => entry.checked_base_pack_offset(base_distance)?,
                 pack::data::entry::Header::RefDelta { base_id } => {
-                    let index = &self.packs.get(at)?.index;
+                    let index = &self.bundles.get(at)?.index;
                     index.pack_offset_at_index(index.lookup(base_id)?)
                 }
                 header => {
@@ -92,7 +95,7 @@ impl Packs {
     }
 
     fn inflate(&mut self, at: usize, entry: &pack::data::Entry) -> Option<Vec<u8>> {
-        let pack = &self.packs.get(at)?.pack;
+        let pack = &self.bundles.get(at)?.pack;
         let input = pack.entry_slice(entry.data_offset..pack.pack_end() as u64)?;
         let size = usize::try_from(entry.decompressed_size).ok()?;
         // One byte more shows an object that is too long.

@@ -10,7 +10,6 @@ use super::{
 };
 use crate::error::{Error, Result};
 use gix::ObjectId;
-use std::collections::HashMap;
 
 /// Maximum number of directories remembered of one level.
 const MAX_KNOWN: usize = 4096;
@@ -27,7 +26,7 @@ pub(super) struct Paths {
 struct Path {
     names: Vec<Vec<u8>>,
     /// By level, the entry with the next name in a directory.
-    known: Vec<HashMap<ObjectId, Option<Entry>>>,
+    known: Vec<gix::hashtable::HashMap<ObjectId, Option<Entry>>>,
 }
 
 impl Paths {
@@ -35,7 +34,7 @@ impl Paths {
         let keys = if paths.iter().any(Vec::is_empty) { Vec::new() } else { paths.iter().map(|path| Key::new(path)).collect() };
         let path = |path: &Vec<u8>| {
             let names: Vec<Vec<u8>> = path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect();
-            let known = names.iter().map(|_| HashMap::new()).collect();
+            let known = names.iter().map(|_| gix::hashtable::HashMap::default()).collect();
             Path { names, known }
         };
         Self { paths: paths.iter().map(path).collect(), keys }
@@ -73,16 +72,15 @@ impl Path {
             if !entry.is_tree() {
                 return Ok(None);
             }
-            let below = match known.get(&entry.id) {
-                Some(below) => *below,
-                None => {
-                    if known.len() >= MAX_KNOWN {
-                        known.clear();
-                    }
-                    let below = trees::find(history, entry.id, name)?;
-                    known.insert(entry.id, below);
-                    below
+            let below = if let Some(below) = known.get(&entry.id) {
+                *below
+            } else {
+                if known.len() >= MAX_KNOWN {
+                    known.clear();
                 }
+                let below = trees::find(history, entry.id, name)?;
+                known.insert(entry.id, below);
+                below
             };
             let Some(below) = below else { return Ok(None) };
             entry = below;
