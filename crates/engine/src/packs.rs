@@ -25,7 +25,7 @@ pub type Content = Arc<Vec<u8>>;
 
 /// The packs of a repository, without those of alternates.
 pub struct Packs {
-    packs: Vec<Pack>,
+    open: Vec<Pack>,
     inflate: gix::zlib::Inflate,
     kept: Kept,
     keeps_results: bool,
@@ -84,13 +84,13 @@ impl Packs {
         let dir = repo.objects.store_ref().path().join("pack");
         let paths = paths(&dir).ok().filter(|paths| paths.len() <= MAX_PACKS && !has_replacements(repo));
         let packs = paths.map(|paths| open(&paths, repo.object_hash())).unwrap_or_default();
-        Self { packs, inflate: gix::zlib::Inflate::default(), kept: Kept::default(), keeps_results }
+        Self { open: packs, inflate: gix::zlib::Inflate::default(), kept: Kept::default(), keeps_results }
     }
 
     /// The object `id`; `None` if it is not in these packs, or for gix to report what is wrong.
     pub fn find(&mut self, id: &ObjectId) -> Option<(Kind, Content)> {
-        let at = self.packs.iter().position(|pack| pack.index.lookup(id).is_some())?;
-        let pack = self.packs.get(at)?;
+        let at = self.open.iter().position(|pack| pack.index.lookup(id).is_some())?;
+        let pack = self.open.get(at)?;
         let offset = pack.index.pack_offset_at_index(pack.index.lookup(id)?);
         self.decode((at, offset))
     }
@@ -101,7 +101,7 @@ impl Packs {
             if let Some(kept) = self.kept.get(at) {
                 break kept;
             }
-            let pack = self.packs.get(at.0)?;
+            let pack = self.open.get(at.0)?;
             let entry = pack.data.entry(at.1).ok().filter(|entry| entry.decompressed_size <= MAX_OBJECT)?;
             let base = match entry.header {
                 Header::OfsDelta { base_distance } => entry.checked_base_pack_offset(base_distance)?,
@@ -123,7 +123,7 @@ impl Packs {
             at.1 = base;
         };
         for (at, entry) in chain.into_iter().rev() {
-            let delta = inflated(&self.packs.get(at.0)?.data, &entry, &mut self.inflate)?;
+            let delta = inflated(&self.open.get(at.0)?.data, &entry, &mut self.inflate)?;
             content = Arc::new(apply(&content, &delta)?);
             if self.keeps_results || at != place {
                 self.kept.put(at, kind, &content);

@@ -128,18 +128,18 @@ fn parse(data: &[u8], hash: gix::hash::Kind) -> Result<Commit> {
     let mut lines = data.split(|&byte| byte == b'\n');
     let id = |hex: &[u8]| ObjectId::from_hex(hex).ok().filter(|id| id.kind() == hash).ok_or_else(bad);
     let tree = id(lines.next().and_then(|line| line.strip_prefix(b"tree ")).ok_or_else(bad)?)?;
-    let (mut parents, mut date) = (Vec::new(), 0);
+    let (mut parents, mut time) = (Vec::new(), 0);
     for line in lines {
         if let Some(parent) = line.strip_prefix(b"parent ") {
             parents.push(id(parent)?);
         } else if let Some(committer) = line.strip_prefix(b"committer ") {
-            date = seconds(committer);
+            time = seconds(committer);
             break;
         } else if !line.starts_with(b"author ") {
             break;
         }
     }
-    Ok(Commit { tree, parents, date })
+    Ok(Commit { tree, parents, date: time })
 }
 
 /// The time after the address; 0 if unreadable.

@@ -1,6 +1,6 @@
 //! Reads the files to search.
 
-use super::File;
+use super::{File, printer::HEAD};
 use crate::{
     beneath::{Folder, to_path},
     packs::Packs,
@@ -10,6 +10,8 @@ use std::{io, sync::Arc};
 
 /// Larger files are not searched.
 pub(super) const MAX_FILE: u64 = 8 << 20;
+/// Files from this size on are first checked for binary content, to read no more of these.
+const LARGE: usize = 64 << 10;
 /// The errno of a failing disk.
 const EIO: i32 = rustix::io::Errno::IO.raw_os_error();
 
@@ -17,7 +19,7 @@ const EIO: i32 = rustix::io::Errno::IO.raw_os_error();
 pub(super) enum Read {
     /// Its content is in the buffer.
     Whole,
-    /// There is nothing to search: git skips files that are deleted, unreadable or replaced by something else.
+    /// There is nothing to search: git skips files that are deleted, unreadable, replaced by something else or binary.
     Skipped,
     /// It is too large.
     TooLarge,
@@ -50,16 +52,14 @@ impl<'a> Reader<'a> {
         match (file.id, &mut self.objects) {
             (Some(id), Some((objects, packs))) => read_object(objects, packs, id, &mut self.buffer),
             _ => match self.read_file(file.path) {
-                Ok(true) => Read::Whole,
-                Ok(false) => Read::TooLarge,
+                Ok(read) => read,
                 Err(err) if err.raw_os_error() == Some(EIO) => Read::Failed(err),
                 Err(_) => Read::Skipped,
             },
         }
     }
 
-    /// False if the file is too large.
-    fn read_file(&mut self, path: &'a [u8]) -> io::Result<bool> {
+    fn read_file(&mut self, path: &'a [u8]) -> io::Result<Read> {
         let top = self.worktree.ok_or(io::ErrorKind::NotFound)?;
         let (file, size) = match path.iter().rposition(|&byte| byte == b'/') {
             None => top.own_file(path)?,
@@ -76,11 +76,19 @@ impl<'a> Reader<'a> {
             }
         };
         if size > MAX_FILE {
-            return Ok(false);
+            return Ok(Read::TooLarge);
         }
         // As git, up to the size when opened.
         let size = usize::try_from(size).unwrap_or_default();
         self.buffer.reserve_exact(size);
+        if size > LARGE {
+            self.buffer.resize(HEAD, 0);
+            let count = rustix::io::read(&file, &mut self.buffer[..])?;
+            self.buffer.truncate(count);
+            if self.buffer.contains(&0) {
+                return Ok(Read::Skipped);
+            }
+        }
         while self.buffer.len() < size {
             match rustix::io::read(&file, rustix::buffer::spare_capacity(&mut self.buffer)) {
                 Ok(0) => break,
@@ -89,7 +97,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.buffer.truncate(size);
-        Ok(true)
+        Ok(Read::Whole)
     }
 }
 
@@ -105,9 +113,8 @@ fn read_object(objects: &gix::Repository, packs: &mut Packs, id: ObjectId, buffe
     match found {
         Some((gix::objs::Kind::Blob, size)) if size <= MAX_FILE => Read::Whole,
         Some((gix::objs::Kind::Blob, _)) => Read::TooLarge,
-        Some(_) => Read::Missing(id),
         // Objects over the limit of the handle are not decoded.
         None if objects.find_header(id).is_ok_and(|header| header.size() > MAX_FILE) => Read::TooLarge,
-        None => Read::Missing(id),
+        _ => Read::Missing(id),
     }
 }

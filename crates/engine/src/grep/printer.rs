@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Bytes at the start of a file in which git looks for a NUL.
-const HEAD: usize = 8000;
+pub(super) const HEAD: usize = 8000;
 /// Output of one file that is collected; the rest is streamed.
 pub(super) const MAX_TEXT: usize = 1 << 20;
 
