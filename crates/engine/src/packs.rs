@@ -73,7 +73,7 @@ impl Kept {
 
 impl std::fmt::Debug for Packs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Packs").field("packs", &self.packs.len()).finish_non_exhaustive()
+        f.debug_struct("Packs").field("packs", &self.open.len()).finish_non_exhaustive()
     }
 }
 
