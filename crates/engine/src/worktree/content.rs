@@ -24,6 +24,7 @@ pub struct Content<'a> {
     objects: Mutex<gix::Repository>,
     kind: gix::hash::Kind,
     settings: Settings,
+    old_patterns: bool,
     load: Load<'a>,
     globals: OnceLock<Attributes>,
     /// The attributes in the directories of files that were compared.
@@ -47,10 +48,21 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// Content of a repository. `load` reads the attributes outside of its working tree.
-    pub fn new(objects: gix::Repository, settings: Settings, load: impl Fn() -> Result<Attributes> + Send + Sync + 'a) -> Self {
+    /// Content of a repository. `load` reads the attributes outside of its working tree. `old_patterns` is true if git is
+    /// older than 2.52, which reads a pattern such as `a**/b` in another way than this engine.
+    pub fn new(
+        objects: gix::Repository,
+        settings: Settings,
+        old_patterns: bool,
+        load: impl Fn() -> Result<Attributes> + Send + Sync + 'a,
+    ) -> Self {
         let (kind, load) = (objects.object_hash(), Box::new(load));
-        Self { objects: Mutex::new(objects), kind, settings, load, globals: OnceLock::new(), folders: Mutex::default() }
+        Self { objects: Mutex::new(objects), kind, settings, old_patterns, load, globals: OnceLock::new(), folders: Mutex::default() }
+    }
+
+    /// Whether the engine reads ambiguous patterns as this git does.
+    pub(super) fn reads_ambiguous_patterns(&self) -> bool {
+        self.old_patterns
     }
 
     /// The filter driver of a tracked file.
@@ -132,7 +144,7 @@ impl<'a> Content<'a> {
                 }
             };
         }
-        if attributes.is_ambiguous() {
+        if attributes.is_ambiguous() && !self.old_patterns {
             return Err(Error::Unsupported("attributes that versions of git read differently"));
         }
         Conversion::of(&attributes.of(path, Conversion::NAMES), &self.settings)

@@ -177,7 +177,10 @@ impl<'a> Reader<'a> {
             }
         };
         let rules = above.enter(prefix, text.as_deref());
-        if rules.is_ambiguous() { Err(Error::Unsupported("ignore rules that versions of git read differently")) } else { Ok(rules) }
+        if rules.is_ambiguous() && !self.tree.content.reads_ambiguous_patterns() {
+            return Err(Error::Unsupported("ignore rules that versions of git read differently"));
+        }
+        Ok(rules)
     }
 
     /// The kind of an entry on disk, and its metadata if known. Marks its name.

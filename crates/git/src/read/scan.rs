@@ -13,6 +13,9 @@ use engine::{
 };
 use std::{io::ErrorKind, path::Path};
 
+/// The version in which git changed the meaning of `**` behind other characters.
+const CHANGED_PATTERNS: (u32, u32) = (2, 52);
+
 /// The answer of the engine; what it does not answer is left to git.
 pub(crate) fn answered<T>(answer: engine::Result<T>, cancel: &Cancel) -> Result<T> {
     answer.or_else(|err| {
@@ -33,7 +36,8 @@ impl Repo {
 
     /// What the comparison of content needs.
     pub(crate) fn content(&self, engine: &gix::Repository) -> Content<'_> {
-        Content::new(engine.clone(), self.settings.status.conversion.clone(), || self.attributes())
+        let is_old = self.git.version().is_ok_and(|version| version.number < CHANGED_PATTERNS);
+        Content::new(engine.clone(), self.settings.status.conversion.clone(), is_old, || self.attributes())
     }
 
     /// Compares the working tree with the index.

@@ -262,7 +262,8 @@ impl Mutator {
             }
             14 => {
                 let stage = 1 + self.random.below(3);
-                self.feed(&format!("100644 {id} {stage}\\t{new}\\n"));
+                let none = "0".repeat(40);
+                self.feed(&format!("0 {none}\\t{new}\\n100644 {id} {stage}\\t{new}\\n"));
             }
             15 => {
                 let mode = self.random.pick(&["100644", "100755", "120000", "160000"]);
