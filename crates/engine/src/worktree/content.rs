@@ -4,7 +4,7 @@ use crate::{
     beneath::{Folder, Kind, to_path},
     error::{Error, Result},
     index::{Entry, Index},
-    rules::{Attributes, Conversion, Settings, Source},
+    rules::{Attributes, Conversion, Settings, Source, Value},
     stop::Stop,
 };
 use gix::{ObjectId, hash::Hasher};
@@ -74,6 +74,46 @@ impl<'a> Content<'a> {
         Ok(self.conversion(top, index, path)?.filter().map(<[u8]>::to_vec))
     }
 
+    /// The values of the attributes `names` for a tracked file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for attributes that only git reads.
+    pub fn values<const N: usize>(&self, top: &Folder, index: &Index, path: &[u8], names: [&str; N]) -> Result<[Value; N]> {
+        Ok(self.attributes(top, index, path)?.of(path, names))
+    }
+
+    /// What git would store for the file at `path`, with its id. `entry` is its entry in the index.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for what only git converts, large files, and ones that are being written.
+    pub fn stored(&self, top: &Folder, index: &Index, path: &[u8], entry: &Entry, file: (File, u64)) -> Result<(ObjectId, Vec<u8>)> {
+        let (mut file, length) = file;
+        if length > MAX_CONVERTED {
+            return Err(Error::Unsupported("the content of a large file"));
+        }
+        let mut content = Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1);
+        (&mut file).take(length + 1).read_to_end(&mut content).map_err(Error::io("reading a file"))?;
+        if content.len() as u64 != length {
+            return Err(BEING_WRITTEN);
+        }
+        let conversion = self.conversion(top, index, path)?;
+        let stored = conversion.to_git(Cow::Owned(content), || self.blob(entry.id).map(Some))?.into_owned();
+        Ok((self.id(&stored)?, stored))
+    }
+
+    /// The id of a blob with this content.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if the hash collides with that of another.
+    pub fn id(&self, content: &[u8]) -> Result<ObjectId> {
+        let mut hasher = self.hasher(content.len() as u64);
+        hasher.update(content);
+        hasher.try_finalize().map_err(|_| COLLISION)
+    }
+
     /// The content of a blob.
     pub(super) fn blob(&self, id: ObjectId) -> Result<Vec<u8>> {
         let objects = self.objects.lock();
@@ -110,9 +150,7 @@ impl<'a> Content<'a> {
     }
 
     fn is_object(&self, content: &[u8], entry: &Entry) -> Result<bool> {
-        let mut hasher = self.hasher(content.len() as u64);
-        hasher.update(content);
-        is_entry(hasher, entry)
+        Ok(self.id(content)? == entry.id)
     }
 
     /// A hash of a blob of this length.
@@ -123,6 +161,11 @@ impl<'a> Content<'a> {
     }
 
     fn conversion(&self, top: &Folder, index: &Index, path: &[u8]) -> Result<Conversion> {
+        Conversion::of(&self.values(top, index, path, Conversion::NAMES)?, &self.settings)
+    }
+
+    /// The attributes in the directory of a path.
+    fn attributes(&self, top: &Folder, index: &Index, path: &[u8]) -> Result<Attributes> {
         let globals = match self.globals.get() {
             Some(globals) => globals,
             None => {
@@ -147,7 +190,7 @@ impl<'a> Content<'a> {
         if attributes.is_ambiguous() && !self.old_patterns {
             return Err(Error::Unsupported("attributes that versions of git read differently"));
         }
-        Conversion::of(&attributes.of(path, Conversion::NAMES), &self.settings)
+        Ok(attributes)
     }
 
     /// The attributes in a directory. git uses the staged ones if the file is missing.
@@ -164,6 +207,7 @@ impl<'a> Content<'a> {
     }
 }
 
+const COLLISION: Error = Error::Unsupported("content whose hash collides");
 const BEING_WRITTEN: Error = Error::Unsupported("a file that is being written");
 
 /// Hashes a file; returns its length.
@@ -184,5 +228,5 @@ fn hash(hasher: &mut Hasher, mut file: File, stop: &dyn Stop) -> Result<u64> {
 }
 
 fn is_entry(hasher: Hasher, entry: &Entry) -> Result<bool> {
-    hasher.try_finalize().map(|id| id == entry.id).map_err(|_| Error::Unsupported("content whose hash collides"))
+    hasher.try_finalize().map(|id| id == entry.id).map_err(|_| COLLISION)
 }
