@@ -203,4 +203,38 @@ proptest! {
         };
         checked().map_err(|err| TestCaseError::fail(err.to_string()))?;
     }
+
+    #[test]
+    fn damaged_graphs_never_panic(
+        plans in prop::collection::vec(plan(), 8..30),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        len in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let checked = || -> Outcome {
+            let fixture = build(&plans)?;
+            write_graph(&fixture, GRAPHS[2])?;
+            let path = fixture.path.join(".git/objects/info/commit-graph");
+            let whole = std::fs::read(&path)?;
+            for (place, byte) in &damage {
+                let mut bytes = whole.clone();
+                // The tables at the start decide what the rest means.
+                let place = if byte % 2 == 0 { place.index(160) } else { place.index(bytes.len()) };
+                bytes[place] = *byte;
+                bytes.truncate(len.map_or(bytes.len(), |len| len.index(bytes.len())));
+                std::fs::remove_file(&path)?;
+                std::fs::write(&path, bytes)?;
+                let repo = gix::open(&fixture.path)?;
+                let (one, other) = (fixture.commits[0], fixture.commits[fixture.commits.len() - 1]);
+                let selection = Selection { paths: vec![b"dir/one".to_vec()], ..Selection::default() };
+                if let Ok(mut walk) = History::open(&repo, &Never)?.symmetric_difference(one, other, selection) {
+                    // A damaged graph can name a commit twice, but the walk ends.
+                    while let Ok(Some(_)) = walk.advance() {}
+                }
+                let _ = History::open(&repo, &Never)?.merge_bases(one, other).is_ok();
+                let _ = History::open(&repo, &Never)?.containing(&fixture.commits, one).is_ok();
+            }
+            Ok(())
+        };
+        checked().map_err(|err| TestCaseError::fail(err.to_string()))?;
+    }
 }

@@ -40,11 +40,8 @@ impl Packs {
     pub(super) fn open(objects: &Path, hash: gix::hash::Kind) -> Self {
         let found = std::fs::read_dir(objects.join("pack")).into_iter().flatten().flatten().map(|entry| entry.path());
         let paths: Vec<_> = found.filter(|path| path.extension().is_some_and(|end| end == "idx")).take(MAX_PACKS + 1).collect();
-        let bundles = if paths.len() > MAX_PACKS {
-            Vec::new()
-        } else {
-            paths.iter().filter_map(|path| pack::Bundle::at(path, hash).ok()).collect()
-        };
+        let bundles =
+            if paths.len() > MAX_PACKS { Vec::new() } else { paths.iter().filter_map(|path| pack::Bundle::at(path, hash).ok()).collect() };
         Self { bundles, last: 0, inflate: flate2::Decompress::new(true), new: Kept::default(), old: Kept::default() }
     }
 

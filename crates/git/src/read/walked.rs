@@ -12,7 +12,7 @@ use crate::{
     },
     repo::{Repo, rev::Abbreviator, route::only_git},
 };
-use engine::history::{History, Mailmap, Selection, Tip};
+use engine::history::{History, Mailmap, Selection, Tip, Walk};
 use gix::{ObjectId, bstr::ByteSlice};
 use std::{
     ops::ControlFlow,
@@ -45,7 +45,7 @@ impl Repo {
             Start::Range { from, to } => history.walk(&[Tip { id: from, hidden: true }, Tip { id: to, hidden: false }], selection)?,
             Start::Symmetric { left, right } => history.symmetric_difference(left, right, selection)?,
         };
-        let view = View { repo: self, engine, abbreviate: Abbreviator::of(engine), mailmap: self.mailmap(engine)?, cancel };
+        let view = View { repo: self, abbreviate: Abbreviator::of(engine), mailmap: self.mailmap(engine)?, cancel };
         let end = query.skip.saturating_add(query.max_count);
         let mut passed = 0;
         while passed < end
@@ -53,7 +53,7 @@ impl Repo {
         {
             // A skipped commit is read only if a filter may drop it.
             if filter.is_some() || passed >= query.skip {
-                let record = view.record(id, filter.is_some())?;
+                let record = view.record(id, &mut walk, filter.is_some())?;
                 if !filter.is_none_or(|filter| filter.matches(&record)) {
                     continue;
                 }
@@ -104,20 +104,20 @@ fn seconds(date: Option<&str>) -> Result<Option<u64>> {
 /// Reads the fields of commits.
 struct View<'a> {
     repo: &'a Repo,
-    engine: &'a gix::Repository,
     abbreviate: Abbreviator,
     mailmap: Mailmap,
     cancel: &'a Cancel,
 }
 
 impl View<'_> {
-    /// The commit, with the text it is filtered by if `filtered`.
-    fn record(&self, id: ObjectId, filtered: bool) -> Result<Record> {
-        let object = self.engine.find_commit(id).map_err(Error::engine)?;
-        let text = CommitText::of(&object.data);
+    /// The commit that a walk found, with the text it is filtered by if `filtered`.
+    fn record(&self, id: ObjectId, walk: &mut Walk<'_>, filtered: bool) -> Result<Record> {
+        let parents = walk.parents()?;
+        let stored = walk.text()?;
+        let text = CommitText::of(stored);
         let author = text.author();
         let date = author.as_ref().map_or(Stamp::default(), |author| author.stamp).iso();
-        let Some(date) = date.filter(|_| !text.is_encoded && object.data.find_byte(0).is_none()) else {
+        let Some(date) = date.filter(|_| !text.is_encoded && stored.find_byte(0).is_none()) else {
             // Only git re-encodes such messages, ends them at a NUL, or formats such years.
             return self.repo.record_with_git(id, filtered, self.cancel);
         };
@@ -126,7 +126,7 @@ impl View<'_> {
         let commit = Commit {
             id,
             short: self.abbreviate.short(id),
-            parents: object.parent_ids().map(gix::Id::detach).collect(),
+            parents,
             author: clipped(name, MAX_FIELD),
             email: clipped(email, MAX_FIELD),
             date,
