@@ -11,6 +11,10 @@ use std::{cmp::Ordering, path::Path};
 
 /// Larger files are ignored.
 const MAX_LEN: u64 = 4 << 30;
+/// Graphs of more commits are ignored as well.
+const MAX_COUNT: u32 = 16 << 20;
+/// Maximum number of parents of a commit.
+const MAX_PARENTS: usize = 1 << 16;
 /// Maximum number of files in a chain.
 const MAX_LAYERS: usize = 256;
 /// Bytes before the table of chunks, and of one of its entries.
@@ -172,7 +176,7 @@ fn chain(folder: &Folder, hash: gix::hash::Kind, wanted: Wanted) -> Result<Vec<L
             return Err(broken());
         }
         layer.base = layers.last().map_or(Some(0), |below| below.base.checked_add(below.count)).ok_or_else(broken)?;
-        layer.base.checked_add(layer.count).filter(|end| *end < NO_PARENT).ok_or_else(broken)?;
+        layer.base.checked_add(layer.count).filter(|end| *end <= MAX_COUNT).ok_or_else(broken)?;
         ids.push(id);
         layers.push(layer);
     }
@@ -201,7 +205,7 @@ impl Layer {
         let count = fanout.last().copied().unwrap_or_default();
         let width = hash.len_in_bytes() as u64;
         let (ids, data) = (require(chunk(b"OIDL"))?, require(chunk(b"CDAT"))?);
-        if ids.len / width != u64::from(count) || data.len / (width + RECORD) != u64::from(count) || count >= NO_PARENT {
+        if ids.len / width != u64::from(count) || data.len / (width + RECORD) != u64::from(count) || count > MAX_COUNT {
             return Err(wrong());
         }
         let generations = chunk(b"GDA2").filter(|span| wanted.corrected_dates && span.len / 4 == u64::from(count));
@@ -286,7 +290,7 @@ impl Layer {
     fn more_parents(&mut self, mut at: u32, parents: &mut Vec<u32>) -> Result<()> {
         let edges = self.edges.unwrap_or(Span { start: 0, len: 0 });
         loop {
-            if u64::from(at) >= edges.len / 4 {
+            if u64::from(at) >= edges.len / 4 || parents.len() > MAX_PARENTS {
                 return Err(Error::corrupt("a commit-graph lacks parents of a merge"));
             }
             let edge = self.file.u32(edges.start + 4 * u64::from(at))?;

@@ -11,7 +11,7 @@ const MAX_PACKS: usize = 64;
 /// Larger objects are read by gix.
 const MAX_SIZE: u64 = 4 << 20;
 /// Longer chains of deltas as well.
-const MAX_CHAIN: usize = 4096;
+const MAX_CHAIN: usize = 512;
 /// Maximum bytes of one generation of kept objects; there are two.
 const MAX_KEPT: usize = 12 << 20;
 

@@ -37,6 +37,10 @@ impl Repo {
         cancel: &Cancel,
         each: &mut dyn FnMut(Commit) -> ControlFlow<()>,
     ) -> Result<()> {
+        // With it, git follows the renames of a single path.
+        if query.paths.len() == 1 && engine.config_snapshot().boolean("log.follow").unwrap_or(false) {
+            return Err(only_git("log.follow"));
+        }
         let paths = query.paths.iter().map(|path| path.as_bytes().to_vec()).collect();
         let selection = Selection { paths, since: seconds(query.since.as_deref())?, until: seconds(query.until.as_deref())? };
         let history = History::open(engine, cancel)?;

@@ -393,6 +393,9 @@ pub(crate) fn all() -> Vec<Odd> {
                 .commit("tabs\tin\n\n\tindented\tbody\n");
             m.run(&["-c", "i18n.commitEncoding=ISO-8859-1", "commit", "--allow-empty", "-qm", "latin"]);
         }),
+        Odd::new("a log that follows renames", |m| {
+            m.history().remove("dir/b.txt").run(&["mv", "a.rs", "dir/b.txt"]).commit("move").run(&["config", "log.follow", "true"]);
+        }),
         Odd::new("mailmap", |m| {
             m.history().write(".mailmap", "Other Name <other@example.com> <author@example.com>\n").commit("mailmap");
         }),
@@ -459,9 +462,8 @@ fn bare() -> Odd {
     let mut odd = Odd::new("bare", |m| {
         m.history();
     });
-    let bare = odd.path.with_file_name("bare.git");
     git(odd.home.path(), &["clone", "--quiet", "--bare", "repo", "bare.git"]);
-    odd.path = bare;
+    odd.path = odd.path.with_file_name("bare.git");
     odd
 }
 
@@ -469,8 +471,7 @@ fn shallow() -> Odd {
     let mut odd = Odd::new("shallow", |m| {
         m.history();
     });
-    let url = format!("file://{}", odd.path.display());
-    git(odd.home.path(), &["clone", "--quiet", "--depth", "2", &url, "shallow"]);
+    git(odd.home.path(), &["clone", "--quiet", "--depth", "2", &format!("file://{}", odd.path.display()), "shallow"]);
     odd.path = odd.path.with_file_name("shallow");
     odd
 }
