@@ -17,7 +17,6 @@ use gix::ObjectId;
 use std::{ops::Range, sync::Arc};
 
 /// The lines to blame.
-#[derive(Debug)]
 pub struct Request<'a> {
     /// The commit to start from.
     pub commit: ObjectId,
@@ -29,6 +28,8 @@ pub struct Request<'a> {
     pub start: Option<u64>,
     /// The last line.
     pub end: Option<u64>,
+    /// Whether the file at a path is binary, if attributes decide that.
+    pub binary: &'a dyn Fn(&[u8]) -> Result<Option<bool>>,
 }
 
 /// The result.
@@ -56,7 +57,7 @@ pub struct Span {
 /// [`Error::Unsupported`] and [`Error::Corrupt`] for what only git answers, including a file or lines that do not
 /// exist; [`Error::Stopped`].
 pub fn blame(repo: &gix::Repository, request: Request<'_>, stop: &dyn Stop) -> Result<Blamed> {
-    let mut walk = walk::Walk::new(repo, stop)?;
+    let mut walk = walk::Walk::new(repo, request.binary, stop)?;
     let content = walk.start(request.commit, request.path, request.worktree)?;
     let lines = range(request.start, request.end, hunks::count(&content))?;
     let spans = walk.run(lines)?;

@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 const KIND: u32 = 0o170_000;
 const TREE: u32 = 0o040_000;
 pub(super) const FILE: u32 = 0o100_000;
-pub(super) const LINK: u32 = 0o120_000;
+const LINK: u32 = 0o120_000;
 /// Maximum nesting depth of trees.
 const MAX_DEPTH: usize = 512;
 

@@ -47,6 +47,8 @@ struct Pending {
 /// The lines not yet settled.
 pub(super) struct Walk<'a> {
     objects: Objects<'a>,
+    /// Whether a file is binary, if attributes decide that.
+    binary: &'a dyn Fn(&[u8]) -> Result<Option<bool>>,
     stop: &'a dyn Stop,
     pending: HashMap<ObjectId, Pending>,
     /// The pending commits, the youngest first.
@@ -57,9 +59,13 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(repo: &'a gix::Repository, stop: &'a dyn Stop) -> Result<Self> {
+    pub(super) fn new(
+        repo: &'a gix::Repository,
+        binary: &'a dyn Fn(&[u8]) -> Result<Option<bool>>,
+        stop: &'a dyn Stop,
+    ) -> Result<Self> {
         let objects = Objects::new(repo)?;
-        Ok(Self { objects, stop, pending: HashMap::new(), queue: BinaryHeap::new(), newest: None, done: Vec::new() })
+        Ok(Self { objects, binary, stop, pending: HashMap::new(), queue: BinaryHeap::new(), newest: None, done: Vec::new() })
     }
 
     /// Sets the newest version and returns its content.
@@ -127,7 +133,7 @@ impl<'a> Walk<'a> {
         }
         for (nth, parent, root) in lack {
             let added = Added { path: &suspect.path, place: &suspect.place };
-            let Some(gone) = source(&mut self.objects, root, tree, &added, self.stop)? else { continue };
+            let Some(gone) = source(&mut self.objects, [root, tree], &added, self.binary, self.stop)? else { continue };
             let Some(place) = locate(&mut self.objects, root, &gone.path, None)? else { continue };
             let older = Suspect { path: Arc::from(gone.path), place, entries: Vec::new() };
             if self.consider(suspect, parent, older, &mut found, nth)? {

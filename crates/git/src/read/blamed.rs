@@ -4,20 +4,27 @@ use crate::{
     beneath::Kind,
     cancel::Cancel,
     error::{Error, Result},
+    name::RelPath,
     read::{
         blame::{BlameQuery, BlamedLine, MAX_LINE, Origin, Version},
         commit_text::{CommitText, Stamp},
         fields::{MAX_FIELD, MAX_SUBJECT, clipped},
+        scan::answered,
     },
     repo::{Repo, route::only_git},
 };
 use engine::{
     blame::{self, Request, Span},
     history::Mailmap,
+    index::Index,
+    rules::Value,
+    worktree::Content,
 };
 use gix::{ObjectId, bstr::ByteSlice};
-use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
+use std::{cell::OnceCell, collections::HashMap, ops::ControlFlow, sync::Arc};
 
+/// Maximum size of a file of the working tree.
+const MAX_CONTENT: u64 = 32 << 20;
 /// Maximum size of a mailmap.
 const MAX_MAILMAP: u64 = 1 << 20;
 /// Settings that change what blame finds.
@@ -62,36 +69,84 @@ impl Repo {
         version: Version,
         cancel: &Cancel,
     ) -> Result<Blamed> {
+        self.check_plain_history(engine)?;
+        let (content, index) = (self.content(engine), OnceCell::new());
+        let index = || match index.get() {
+            Some(index) => Ok(index),
+            None => self.index(engine, cancel).map(|read| index.get_or_init(|| read)),
+        };
+        let worktree = match version {
+            Version::Committed => None,
+            Version::Worktree { is_file: true } if !self.git_folder().has("MERGE_HEAD") => {
+                Some(self.stored_content(&content, index()?, &query.path, cancel)?)
+            }
+            Version::Worktree { .. } => return Err(only_git("a merge in progress, or a file that is not in the working tree")),
+        };
+        let binary = |path: &[u8]| {
+            let top = self.worktree_folder().map_err(|_| engine::Error::Unsupported("the attributes of a bare repository"))?;
+            let [value] = content.values(top, index().map_err(engine::Error::corrupt)?, path, ["diff"])?;
+            match value {
+                Value::Unspecified => Ok(None),
+                Value::Set => Ok(Some(false)),
+                Value::Unset => Ok(Some(true)),
+                Value::Text(_) => Err(engine::Error::Unsupported("a diff driver")),
+            }
+        };
+        let (path, start, end) = (query.path.as_bytes(), query.start_line, query.end_line);
+        let request = Request { commit, path, worktree, start, end, binary: &binary };
+        let found = answered(blame::blame(engine, request, cancel), cancel)?;
+        let origins = self.origins(engine, query, &found.spans, cancel)?;
+        Ok(Blamed { content: found.content, spans: found.spans, origins })
+    }
+
+    /// Leaves settings that change what blame finds, and histories that are not what objects say, to git.
+    fn check_plain_history(&self, engine: &gix::Repository) -> Result<()> {
         let config = engine.config_snapshot();
         if self.settings.conditional || SETTINGS.iter().any(|key| config.string(*key).is_some()) {
             return Err(only_git("settings of blame"));
         }
-        let has = |name: &str| self.common_folder().has(name);
-        let is_replaced =
-            has("info/grafts") || engine.references().and_then(|refs| Ok(refs.prefixed("refs/replace/")?.next().is_some())).unwrap_or(true);
-        if is_replaced {
+        let replaced = engine.references().and_then(|refs| Ok(refs.prefixed("refs/replace/")?.next().is_some()));
+        if self.common_folder().has("info/grafts") || replaced.unwrap_or(true) {
             return Err(only_git("grafts and replaced objects"));
         }
-        let worktree = match version {
-            Version::Committed => None,
-            Version::Worktree { is_file: true } if !self.git_folder().has("MERGE_HEAD") => Some(self.stored_content(engine, &query.path)?),
-            Version::Worktree { .. } => return Err(only_git("a merge in progress, or a file that is not in the working tree")),
-        };
-        let request = Request { commit, path: query.path.as_bytes(), worktree, start: query.start_line, end: query.end_line };
-        let found = blame::blame(engine, request, cancel)?;
+        Ok(())
+    }
+
+    /// What is shown of the commit of each span.
+    fn origins(
+        &self,
+        engine: &gix::Repository,
+        query: &BlameQuery,
+        spans: &[Span],
+        cancel: &Cancel,
+    ) -> Result<HashMap<Option<ObjectId>, Origin>> {
         let mailmap = self.mailmap_of(engine)?;
         let mut origins = HashMap::new();
-        for span in &found.spans {
+        for span in spans {
             if !origins.contains_key(&span.commit) {
                 cancel.check()?;
                 let origin = match span.commit {
                     Some(id) => origin(engine, id, &mailmap)?,
-                    None => uncommitted(&query.path.to_string(), commit.kind()),
+                    None => uncommitted(&query.path.to_string(), engine.object_hash()),
                 };
                 origins.insert(span.commit, origin);
             }
         }
-        Ok(Blamed { content: found.content, spans: found.spans, origins })
+        Ok(origins)
+    }
+
+    /// The content of a file of the working tree, as git would store it.
+    fn stored_content(&self, content: &Content<'_>, index: &Index, path: &RelPath, cancel: &Cancel) -> Result<Vec<u8>> {
+        if let Some(why) = self.settings.status.odd {
+            return Err(only_git(why));
+        }
+        let entry = index.find(path.as_bytes(), 0).ok_or_else(|| only_git("a file that is not in the index, or in conflict"))?;
+        let top = self.worktree_folder()?;
+        let (file, found) = top.file(path.as_path()).map_err(|_| only_git("a file that cannot be read"))?;
+        if found.len() > MAX_CONTENT {
+            return Err(only_git("a file too large to be blamed here"));
+        }
+        Ok(answered(content.stored(top, index, path.as_bytes(), entry, (file, found.len())), cancel)?.1)
     }
 
     /// The mailmap that git uses: that of the working tree, or of a bare repository's `HEAD`.

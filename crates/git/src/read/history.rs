@@ -3,7 +3,7 @@
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
-    name::{Ambiguity, LITERAL, Range, RelPath, Rev},
+    name::{Ambiguity, Range, RelPath, Rev},
     read::{
         fields::{Layout, MAX_FIELD, clipped},
         needs::is_attributes,
@@ -12,7 +12,7 @@ use crate::{
     repo::{Repo, of_tree},
 };
 use gix::{ObjectId, bstr::ByteSlice};
-use std::{ffi::OsStr, fs, ops::ControlFlow, os::unix::ffi::OsStrExt};
+use std::{fs, ops::ControlFlow};
 
 const MAX_OUTPUT: usize = 16 << 20;
 /// Maximum length of a file listing.
@@ -44,21 +44,6 @@ pub struct Preview {
     pub messages: Vec<u8>,
     /// The attributes of the working tree apply instead of those of the target, which differ: git is older than 2.41.
     pub foreign_attributes: bool,
-}
-
-/// An entry of a tree.
-#[derive(Clone, Debug)]
-pub struct TreeEntry {
-    /// The mode, in octal.
-    pub mode: String,
-    /// `blob`, `tree` or `commit`.
-    pub kind: String,
-    /// Its object id.
-    pub id: ObjectId,
-    /// The size of a blob.
-    pub size: Option<u64>,
-    /// The path.
-    pub path: Vec<u8>,
 }
 
 impl Repo {
@@ -308,62 +293,6 @@ impl Repo {
         let preview = merged(&output).ok_or_else(|| ended.failed("merge-tree"))?;
         Ok(Preview { foreign_attributes, ..preview })
     }
-
-    /// The stored content of a commit or tag, or at least `limit` bytes of it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::MissingObject`].
-    pub fn raw_object(&self, id: ObjectId, kind: &str, limit: usize, cancel: &Cancel) -> Result<Vec<u8>> {
-        let mut text = Vec::new();
-        let ended = self.read(&["cat-file", kind]).arg(id.to_string()).stream(cancel, |chunk| {
-            text.extend_from_slice(chunk);
-            if text.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        self.require_object(&ended, id, cancel)?;
-        Ok(text)
-    }
-
-    /// Lists a tree, or `paths` in it, recursively if `recursive`. For a directory in `paths`, `below` lists its
-    /// content.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::UnknownRevision`].
-    pub fn ls_tree(
-        &self,
-        rev: &Rev,
-        paths: &[RelPath],
-        below: &[bool],
-        recursive: bool,
-        cancel: &Cancel,
-        each: &mut dyn FnMut(TreeEntry) -> ControlFlow<()>,
-    ) -> Result<()> {
-        let id = self.resolve(rev, cancel)?;
-        let mut process = self.read(&["ls-tree", "-z", "--long", "--full-tree"]);
-        if recursive {
-            process = process.arg("-r");
-        }
-        let named = paths.iter().zip(below).filter(|(path, _)| !path.as_bytes().is_empty());
-        let named = named.map(|(path, below)| [LITERAL, path.as_bytes(), if *below { b"/".as_slice() } else { b"" }].concat());
-        let process = process.arg(id.to_string()).arg("--").args(named.map(|path| OsStr::from_bytes(&path).to_owned()));
-        let mut partial = Vec::new();
-        let ended = process.stream(cancel, |chunk| {
-            partial.extend_from_slice(chunk);
-            let mut start = 0;
-            while let Some(end) = partial[start..].iter().position(|&byte| byte == 0) {
-                if let Some(entry) = tree_entry(&partial[start..start + end])
-                    && each(entry).is_break()
-                {
-                    return ControlFlow::Break(());
-                }
-                start += end + 1;
-            }
-            partial.drain(..start);
-            ControlFlow::Continue(())
-        })?;
-        ended.require("ls-tree")
-    }
 }
 
 /// Parses the output of `git merge-tree -z --name-only --messages`.
@@ -378,15 +307,6 @@ fn merged(output: &[u8]) -> Option<Preview> {
         messages.extend_from_slice(text);
     }
     Some(Preview { tree, conflicts, messages, foreign_attributes: false })
-}
-
-fn tree_entry(line: &[u8]) -> Option<TreeEntry> {
-    let (meta, path) = line.split_once_str("\t")?;
-    let text = meta.to_str().ok()?;
-    let mut fields = text.split_ascii_whitespace();
-    let (mode, kind, id, size) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-    let id = ObjectId::from_hex(id.as_bytes()).ok()?;
-    Some(TreeEntry { mode: mode.to_owned(), kind: kind.to_owned(), id, size: size.parse().ok(), path: path.to_vec() })
 }
 
 /// Quotes a path for git's path-list variables.

@@ -113,21 +113,6 @@ impl Repo {
         self.require_object(&ended, id, cancel)?;
         Ok(Route::Cli)
     }
-
-    /// The names in the tree `id`, directories with a trailing `/`, as `git show` lists them.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::MissingObject`].
-    pub fn tree(&self, id: ObjectId, cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
-        let output = self.read(&["ls-tree", "-z"]).arg(id.to_string()).success(cancel, MAX_LISTING)?;
-        let entries = output.split(|&byte| byte == 0).filter_map(|entry| {
-            let (meta, name) = entry.split_once_str(b"\t")?;
-            let is_tree = meta.split(|&byte| byte == b' ').nth(1) == Some(b"tree");
-            Some(if is_tree { [name, b"/"].concat() } else { name.to_vec() })
-        });
-        Ok(entries.collect())
-    }
 }
 
 /// Equal limits per file and in total.
