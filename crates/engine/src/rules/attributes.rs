@@ -3,6 +3,7 @@
 use super::{
     pattern::{Pattern, Subject, c_string},
     stack::Stack,
+    table::Table,
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -41,10 +42,10 @@ pub enum Source {
 #[derive(Clone, Debug)]
 pub struct Attributes {
     /// In rising precedence.
-    globals: Arc<[Box<[Rule]>]>,
+    globals: Arc<[Rules]>,
     info: Arc<Info>,
     macros: Arc<Macros>,
-    folders: Stack<Box<[Rule]>>,
+    folders: Stack<Rules>,
     fold: bool,
     is_ambiguous: bool,
 }
@@ -52,17 +53,14 @@ pub struct Attributes {
 /// `info/attributes`: it wins over the files of directories.
 #[derive(Debug)]
 struct Info {
-    rules: Box<[Rule]>,
+    rules: Rules,
     macros: Macros,
 }
 
 type Macros = HashMap<Box<[u8]>, Arc<[State]>>;
 
-#[derive(Debug)]
-struct Rule {
-    pattern: Pattern,
-    states: Arc<[State]>,
-}
+/// The rules of one file.
+type Rules = Table<Arc<[State]>>;
 
 #[derive(Debug)]
 struct State {
@@ -72,7 +70,7 @@ struct State {
 
 /// A parsed line.
 enum Line {
-    Rule(Rule),
+    Rule(Pattern, Arc<[State]>),
     Macro(Box<[u8]>, Arc<[State]>),
 }
 
@@ -85,7 +83,7 @@ impl Attributes {
         let globals: Arc<[_]> = globals.iter().map(|content| parse(content, Source::File, fold, Some(&mut macros))).collect();
         let mut own = Macros::new();
         let rules = parse(info.unwrap_or_default(), Source::File, fold, Some(&mut own));
-        let is_ambiguous = globals.iter().chain([&rules]).any(|rules| are_ambiguous(rules));
+        let is_ambiguous = globals.iter().chain([&rules]).any(Rules::is_ambiguous);
         let info = Arc::new(Info { rules, macros: own });
         let mut made = Self { globals, info, macros: Arc::default(), folders: Stack::new(), fold, is_ambiguous };
         made.define(macros);
@@ -110,7 +108,7 @@ impl Attributes {
             parse(content, source, self.fold, None)
         };
         if !rules.is_empty() {
-            below.is_ambiguous |= are_ambiguous(&rules);
+            below.is_ambiguous |= rules.is_ambiguous();
             below.folders = self.folders.with(prefix, rules);
         }
         below
@@ -118,7 +116,7 @@ impl Attributes {
 
     /// Whether every attribute of every path is unspecified.
     pub fn is_empty(&self) -> bool {
-        self.folders.is_empty() && self.info.rules.is_empty() && self.globals.iter().all(|rules| rules.is_empty())
+        self.folders.is_empty() && self.info.rules.is_empty() && self.globals.iter().all(Rules::is_empty)
     }
 
     /// Whether a pattern, as `a**/b`, reads differently in git before and after 2.52. Only git answers then.
@@ -135,13 +133,11 @@ impl Attributes {
         let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         let subject = Subject { path, name, is_folder };
         let globals = self.globals.iter().rev().map(|rules| (rules, 0));
-        let rules = std::iter::once((&self.info.rules, 0)).chain(self.folders.iter()).chain(globals);
-        for (rule, base) in rules.flat_map(|(rules, base)| rules.iter().rev().map(move |rule| (rule, base))) {
-            if rule.pattern.matches(subject, base, self.fold) {
-                search.take(&rule.states);
-                if search.missing == 0 {
-                    break;
-                }
+        let files = std::iter::once((&self.info.rules, 0)).chain(self.folders.iter()).chain(globals);
+        for (_, states) in files.flat_map(|(rules, base)| rules.matching(subject, base)) {
+            search.take(states);
+            if search.missing == 0 {
+                break;
             }
         }
         search.found.map(|value| value.unwrap_or(Value::Unspecified))
@@ -151,10 +147,6 @@ impl Attributes {
         macros.extend(self.info.macros.iter().map(|(name, states)| (name.clone(), Arc::clone(states))));
         self.macros = Arc::new(macros);
     }
-}
-
-fn are_ambiguous(rules: &[Rule]) -> bool {
-    rules.iter().any(|rule| rule.pattern.is_ambiguous)
 }
 
 /// The search for the values of some attributes. The first value of an attribute stays.
@@ -194,7 +186,7 @@ impl<'a, const N: usize> Search<'a, N> {
 }
 
 /// Parses a file. Without a place for macros, lines that define one are ignored.
-fn parse(content: &[u8], source: Source, fold: bool, mut macros: Option<&mut Macros>) -> Box<[Rule]> {
+fn parse(content: &[u8], source: Source, fold: bool, mut macros: Option<&mut Macros>) -> Rules {
     let content = match source {
         Source::File => content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content),
         Source::Blob => c_string(content),
@@ -207,7 +199,7 @@ fn parse(content: &[u8], source: Source, fold: bool, mut macros: Option<&mut Mac
             None => line,
         };
         match parse_line(c_string(line), fold) {
-            Some(Line::Rule(rule)) => rules.push(rule),
+            Some(Line::Rule(pattern, states)) => rules.push((pattern, states)),
             Some(Line::Macro(name, states)) => {
                 if let Some(macros) = &mut macros {
                     macros.insert(name, states);
@@ -216,7 +208,7 @@ fn parse(content: &[u8], source: Source, fold: bool, mut macros: Option<&mut Mac
             None => {}
         }
     }
-    rules.into()
+    Table::new(rules, fold)
 }
 
 /// Parses a line; `None` if it has no rule, or is invalid.
@@ -238,7 +230,7 @@ fn parse_line(line: &[u8], fold: bool) -> Option<Line> {
     let states = states(rest)?;
     // A quoted pattern can hold a NUL.
     let pattern = Pattern::parse(c_string(&name), fold);
-    (!pattern.negated).then_some(Line::Rule(Rule { pattern, states }))
+    (!pattern.negated).then_some(Line::Rule(pattern, states))
 }
 
 /// Parses the states of a line; `None` if one has no valid name.

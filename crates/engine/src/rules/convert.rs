@@ -6,6 +6,7 @@ use super::{
     lines::{self, Lines},
 };
 use crate::{Error, Result};
+use memchr::memchr;
 use std::borrow::Cow;
 
 /// `core.autocrlf`.
@@ -105,7 +106,7 @@ impl Conversion {
             Ends::Kept => false,
             Ends::Text { .. } => lines::has_crlf(&content),
             Ends::Auto { .. } => {
-                lines::has_crlf(&content) && !Lines::count(&content).is_binary() && !index_blob()?.is_some_and(|blob| keeps_crlf(&blob))
+                lines::has_crlf(&content) && !Lines::of(&content).is_binary && !index_blob()?.is_some_and(|blob| keeps_crlf(&blob))
             }
         };
         if converts {
@@ -132,8 +133,8 @@ impl Conversion {
         let converts = match self.ends {
             Ends::Text { crlf: true } => true,
             Ends::Auto { crlf: true } => {
-                let found = Lines::count(&content);
-                found.lone_cr == 0 && found.crlf == 0 && !found.is_binary()
+                let found = Lines::of(&content);
+                !found.has_crlf && !found.is_binary
             }
             _ => false,
         };
@@ -181,12 +182,12 @@ impl Ends {
 
 /// Whether a blob of the index keeps git from normalising its file.
 fn keeps_crlf(blob: &[u8]) -> bool {
-    lines::has_crlf(blob) && !Lines::count(blob).is_binary()
+    lines::has_crlf(blob) && !Lines::of(blob).is_binary
 }
 
 /// Whether `content` has a keyword `$Id$`, expanded or not.
 fn has_ident(mut content: &[u8]) -> bool {
-    while let Some(at) = content.iter().position(|&byte| byte == b'$') {
+    while let Some(at) = memchr(b'$', content) {
         content = content.get(at + 1..).unwrap_or_default();
         match content {
             [b'I', b'd', b'$', ..] => return true,
@@ -209,12 +210,12 @@ fn has_ident(mut content: &[u8]) -> bool {
 /// Replaces each `$Id: …$` by `$Id$`.
 fn collapse_ident(mut content: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(content.len());
-    while let Some(at) = content.iter().position(|&byte| byte == b'$') {
+    while let Some(at) = memchr(b'$', content) {
         let (before, rest) = content.split_at(at + 1);
         out.extend_from_slice(before);
         content = rest;
         if let Some(keyword) = rest.strip_prefix(b"Id:").filter(|keyword| !keyword.is_empty()) {
-            let Some(end) = keyword.iter().position(|&byte| byte == b'$') else { break };
+            let Some(end) = memchr(b'$', keyword) else { break };
             let (text, behind) = keyword.split_at(end);
             if !text.contains(&b'\n') {
                 out.extend_from_slice(b"Id$");
@@ -250,7 +251,7 @@ fn expand_ident(content: &[u8], id: &str) -> Result<Option<Vec<u8>>> {
 
 /// The length of a keyword's rest behind `$Id`, if it is `$`, `:$`, or `: word $`.
 fn keyword_end(keyword: &[u8]) -> Option<usize> {
-    let end = keyword.iter().position(|&byte| byte == b'$')?;
+    let end = memchr(b'$', keyword)?;
     let text = keyword.get(..end)?;
     let word = match text {
         [] | [b':'] => &[],

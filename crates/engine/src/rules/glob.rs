@@ -53,6 +53,14 @@ impl Glob {
         Some(Self { steps, sets, singles, fold: mode.fold, paths: mode.paths })
     }
 
+    /// The byte that each text ends in that matches; `None` if there are several.
+    pub(super) fn last_byte(&self) -> Option<u8> {
+        match self.steps.last() {
+            Some(Step::Byte(byte)) => Some(*byte),
+            _ => None,
+        }
+    }
+
     /// Whether all of `text` matches.
     pub(super) fn matches(&self, text: &[u8]) -> bool {
         text.len() >= self.singles && self.backtrack(text).unwrap_or_else(|| self.simulate(text))

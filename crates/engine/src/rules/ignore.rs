@@ -3,35 +3,30 @@
 use super::{
     pattern::{Pattern, Subject, c_string},
     stack::Stack,
+    table::Table,
 };
 use std::sync::Arc;
 
 /// The patterns of one file.
-#[derive(Debug, Default)]
-pub struct List {
-    patterns: Box<[Pattern]>,
-    is_ambiguous: bool,
-}
+#[derive(Debug)]
+pub struct List(Table<()>);
 
 impl List {
     /// Parses the content of a file; `fold` is `core.ignoreCase`. Malformed lines match nothing.
     pub fn parse(content: &[u8], fold: bool) -> Self {
         let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
         let lines = content.split(|&byte| byte == b'\n').filter_map(line);
-        let patterns: Box<[_]> = lines.map(|line| Pattern::parse(line, fold)).collect();
-        let is_ambiguous = patterns.iter().any(|pattern| pattern.is_ambiguous);
-        Self { patterns, is_ambiguous }
+        Self(Table::new(lines.map(|line| (Pattern::parse(line, fold), ())).collect(), fold))
     }
 
     /// Whether it has no pattern.
     pub fn is_empty(&self) -> bool {
-        self.patterns.is_empty()
+        self.0.is_empty()
     }
 
     /// The verdict of the last pattern that matches.
-    fn verdict(&self, subject: Subject<'_>, base: usize, fold: bool) -> Option<bool> {
-        let found = self.patterns.iter().rev().find(|pattern| pattern.matches(subject, base, fold));
-        found.map(|pattern| !pattern.negated)
+    fn verdict(&self, subject: Subject<'_>, base: usize) -> Option<bool> {
+        self.0.matching(subject, base).next().map(|(pattern, ())| !pattern.negated)
     }
 }
 
@@ -74,7 +69,7 @@ impl Ignore {
     /// `core.ignoreCase`.
     pub fn new(globals: Vec<List>, fold: bool) -> Self {
         let globals: Arc<[_]> = globals.into_iter().filter(|list| !list.is_empty()).collect();
-        let is_ambiguous = globals.iter().any(|list| list.is_ambiguous);
+        let is_ambiguous = globals.iter().any(|list| list.0.is_ambiguous());
         Self { globals, folders: Stack::new(), fold, is_ambiguous }
     }
 
@@ -82,11 +77,9 @@ impl Ignore {
     /// working tree; a slash at its end is optional. `gitignore` is the content of its `.gitignore`.
     #[must_use]
     pub fn enter(&self, prefix: &[u8], gitignore: Option<&[u8]>) -> Self {
-        let list = gitignore.map(|content| List::parse(content, self.fold)).unwrap_or_default();
-        if list.is_empty() {
-            return self.clone();
-        }
-        let is_ambiguous = self.is_ambiguous || list.is_ambiguous;
+        let list = gitignore.map(|content| List::parse(content, self.fold));
+        let Some(list) = list.filter(|list| !list.is_empty()) else { return self.clone() };
+        let is_ambiguous = self.is_ambiguous || list.0.is_ambiguous();
         Self { globals: Arc::clone(&self.globals), folders: self.folders.with(prefix, list), fold: self.fold, is_ambiguous }
     }
 
@@ -107,7 +100,7 @@ impl Ignore {
     pub fn verdict(&self, name: &[u8], path: &[u8], is_dir: bool) -> Option<bool> {
         let subject = Subject { path, name, is_folder: is_dir };
         let globals = self.globals.iter().rev().map(|list| (list, 0));
-        self.folders.iter().chain(globals).find_map(|(list, base)| list.verdict(subject, base, self.fold))
+        self.folders.iter().chain(globals).find_map(|(list, base)| list.verdict(subject, base))
     }
 }
 

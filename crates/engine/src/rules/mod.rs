@@ -11,6 +11,7 @@ mod ignore;
 mod lines;
 mod pattern;
 mod stack;
+mod table;
 
 pub use attributes::{Attributes, Source, Value};
 pub use convert::{AutoCrlf, Conversion, Settings};

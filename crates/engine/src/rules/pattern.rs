@@ -48,6 +48,15 @@ impl Pattern {
         Self { negated, folders_only, is_ambiguous: is_ambiguous(text), form: Form::parse(text, fold) }
     }
 
+    /// The byte that each path ends in that matches; `None` if there are several.
+    pub(super) fn last_byte(&self) -> Option<u8> {
+        match &self.form {
+            Form::Never => None,
+            Form::Name(text) | Form::Suffix(text) | Form::Path(text) => text.last().copied(),
+            Form::NameGlob(glob) | Form::PathGlob(_, glob) => glob.last_byte(),
+        }
+    }
+
     /// Whether the pattern of a file in the directory whose path, with its slash, takes `base` bytes matches.
     pub(super) fn matches(&self, subject: Subject<'_>, base: usize, fold: bool) -> bool {
         if self.folders_only && !subject.is_folder {

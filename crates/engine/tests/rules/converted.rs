@@ -113,7 +113,7 @@ fn conversion_equals_that_of_add_and_checkout() {
     let compared = [const { Cell::new(0_usize) }; 3];
     let auto = prop_oneof![Just(AutoCrlf::No), Just(AutoCrlf::Yes), Just(AutoCrlf::Input)];
     let files = prop::collection::vec(file(), 80);
-    let outcome = runner(8).run(&(files, auto, any::<bool>()), |(files, auto_crlf, eol_is_crlf)| {
+    let outcome = runner(16).run(&(files, auto, any::<bool>()), |(files, auto_crlf, eol_is_crlf)| {
         let auto_name = match auto_crlf {
             AutoCrlf::No => "false",
             AutoCrlf::Yes => "true",
