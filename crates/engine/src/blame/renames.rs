@@ -35,8 +35,7 @@ pub(super) fn source(
     stop: &dyn Stop,
 ) -> Result<Option<Removed>> {
     let gone = removed(objects, old, new, MAX_REMOVED, stop)?;
-    let deleted: Vec<Lone<'_>> =
-        gone.iter().map(|file| Lone { path: &file.path, mode: file.mode, id: file.blob, binary: None }).collect();
+    let deleted: Vec<Lone<'_>> = gone.iter().map(|file| Lone { path: &file.path, mode: file.mode, id: file.blob, binary: None }).collect();
     let added = Lone { path: added.path, mode: added.place.mode, id: added.place.blob, binary: None };
     let found = find(&deleted, &[added], LIMIT, &Versions { objects: RefCell::new(objects), binary }, stop)?;
     Ok(found.first().and_then(|rename| gone.get(rename.from)).cloned())

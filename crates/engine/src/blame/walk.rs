@@ -59,11 +59,7 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(
-        repo: &'a gix::Repository,
-        binary: &'a dyn Fn(&[u8]) -> Result<Option<bool>>,
-        stop: &'a dyn Stop,
-    ) -> Result<Self> {
+    pub(super) fn new(repo: &'a gix::Repository, binary: &'a dyn Fn(&[u8]) -> Result<Option<bool>>, stop: &'a dyn Stop) -> Result<Self> {
         let objects = Objects::new(repo)?;
         Ok(Self { objects, binary, stop, pending: HashMap::new(), queue: BinaryHeap::new(), newest: None, done: Vec::new() })
     }

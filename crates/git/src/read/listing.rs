@@ -226,7 +226,13 @@ fn entries(engine: &gix::Repository, tree: ObjectId, base: &[u8]) -> Result<Vec<
     let entry = |entry: std::result::Result<gix::objs::tree::EntryRef<'_>, _>| {
         let entry = entry.map_err(Error::engine)?;
         let (mode, kind) = named(u32::from(entry.mode.value()));
-        Ok(TreeEntry { mode: mode.to_owned(), kind: kind.to_owned(), id: entry.oid.to_owned(), size: None, path: [base, entry.filename].concat() })
+        Ok(TreeEntry {
+            mode: mode.to_owned(),
+            kind: kind.to_owned(),
+            id: entry.oid.to_owned(),
+            size: None,
+            path: [base, entry.filename].concat(),
+        })
     };
     found.map(entry).collect()
 }

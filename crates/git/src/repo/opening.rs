@@ -123,7 +123,10 @@ fn open_engine(location: &Location, settings: &Settings) -> Result<Option<gix::T
     let options =
         gix::open::Options::default().object_store_slots(slots).bail_if_untrusted(true).filter_config_section(settings::operator_only);
     // A larger object is an error here, and so is left to git.
-    let options = options.config_overrides([format!("gitoxide.objects.allocLimit={MAX_OBJECT}")]);
+    let limit = format!("gitoxide.objects.allocLimit={MAX_OBJECT}");
+    // The repository's own settings are not read, but git obeys this one.
+    let replaced = format!("core.useReplaceRefs={}", settings.replaces_objects);
+    let options = options.config_overrides([limit, replaced]);
     if let Ok(engine) = options.open(location.top()) {
         return Ok(Some(engine));
     }

@@ -107,6 +107,8 @@ pub(crate) struct Settings {
     pub(crate) foreign_format: bool,
     /// Some settings may keep git from opening the repository.
     pub(crate) is_doubtful: bool,
+    /// Replacements of objects are used.
+    pub(crate) replaces_objects: bool,
     /// The working tree is sparse.
     pub(crate) sparse: bool,
     /// How patches are rendered; `None` if only git supports it.
@@ -385,6 +387,7 @@ impl Settings {
         let text = |key: &str| file.string(key).map(|value| value.to_string().to_ascii_lowercase());
         self.sparse = is("core.sparseCheckout") || is("index.sparse");
         self.patch = PatchSettings::of(file).filter(|_| !self.odd_patch);
+        self.replaces_objects = !matches!(file.boolean("core.useReplaceRefs"), Ok(Some(false)));
         self.quote_ascii = !matches!(file.boolean("core.quotePath"), Ok(Some(false)));
         self.default_abbrev = text("core.abbrev").is_none_or(|value| value == "auto");
         // A key without a value is true.
