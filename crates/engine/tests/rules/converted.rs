@@ -135,6 +135,9 @@ fn conversion_equals_that_of_add_and_checkout() {
         }
         repository.write(".gitattributes", rules.as_bytes());
         let attributes = Attributes::new(&[], None, false).enter(b"", Some((rules.as_bytes(), Source::File)));
+        let names = (0..files.len()).fold(String::new(), |names, at| names + &format!("f{at}\n"));
+        let hashed = String::from_utf8(git(&["hash-object", "--stdin-paths"], names.as_bytes())).unwrap();
+        let hashed: Vec<_> = hashed.lines().collect();
         git(&["add", "."], b"");
         fs::remove_dir_all(repository.top().join("../out")).ok();
         git(&["checkout-index", "--all", "--prefix=../out/"], b"");
@@ -142,12 +145,16 @@ fn conversion_equals_that_of_add_and_checkout() {
         let settings = Settings { auto_crlf, eol_is_crlf, filters: vec![b"other".to_vec()] };
         for line in listed.lines() {
             let (entry, path) = line.split_once('\t').unwrap();
-            let Some(file) = path.strip_prefix('f').map(|at| &files[at.parse::<usize>().unwrap()]) else { continue };
+            let Some(at) = path.strip_prefix('f').map(|at| at.parse::<usize>().unwrap()) else { continue };
+            let file = &files[at];
             let conversion = Conversion::of(&attributes.of(path.as_bytes(), Conversion::NAMES), &settings).unwrap();
             let content = encoded(&file.text, file.encoding);
             let indexed = || Ok(file.indexed.clone().map(String::into_bytes));
             let stored = conversion.to_git(Cow::Borrowed(&content), indexed).unwrap();
             prop_assert_eq!(entry.split(' ').nth(1).unwrap(), id_of(&stored), "{:?} {:?}", file, String::from_utf8_lossy(&stored));
+            // That command reads no index.
+            let alone = conversion.to_git(Cow::Borrowed(&content), || Ok(None)).unwrap();
+            prop_assert_eq!(hashed[at], id_of(&alone), "{:?} {:?}", file, String::from_utf8_lossy(&alone));
             let Ok(written) = conversion.to_worktree(Cow::Borrowed(&stored), &id_of(&stored)) else {
                 compared[2].update(|count| count + 1);
                 continue;
