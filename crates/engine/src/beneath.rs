@@ -228,6 +228,10 @@ impl Folder {
     }
 
     /// Opens the directory at `path` below it; no component may be a symbolic link. An empty path opens it anew.
+    ///
+    /// # Errors
+    ///
+    /// The system's; `ELOOP` for symbolic links.
     pub fn folder(&self, path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         let (below, whole) = if path.as_os_str().is_empty() { (Path::new("."), self.path.clone()) } else { (path, self.path.join(path)) };
@@ -237,6 +241,10 @@ impl Folder {
 
     /// Calls `each` with the name and the kind of every entry, in the file system's order. `buffer` is reused memory.
     /// It stops early once `each` is false.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
     pub fn entries(&mut self, buffer: &mut Vec<u8>, mut each: impl FnMut(&[u8], EntryKind) -> bool) -> io::Result<()> {
         rustix::fs::seek(&self.dir, rustix::fs::SeekFrom::Start(0))?;
         read_entries(&self.dir, buffer, |name, kind| {
@@ -255,12 +263,20 @@ impl Folder {
         })
     }
 
-    /// The metadata of the entry `path`, itself and not the target of a link.
+    /// The metadata of the entry `path`, itself and not the target of a link. Links above it are followed.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
     pub fn stat(&self, path: impl AsRef<Path>) -> io::Result<Stat> {
         Ok(rustix::fs::statat(&self.dir, path.as_ref(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
     /// Its own metadata.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
     pub fn own_stat(&self) -> io::Result<Stat> {
         Ok(rustix::fs::fstat(&self.dir)?)
     }

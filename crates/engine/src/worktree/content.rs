@@ -166,25 +166,23 @@ impl<'a> Content<'a> {
 
     /// The attributes in the directory of a path.
     fn attributes(&self, top: &Folder, index: &Index, path: &[u8]) -> Result<Attributes> {
-        let globals = match self.globals.get() {
-            Some(globals) => globals,
-            None => {
-                let loaded = (self.load)()?;
-                self.globals.get_or_init(|| loaded)
-            }
+        let globals = if let Some(globals) = self.globals.get() {
+            globals
+        } else {
+            let loaded = (self.load)()?;
+            self.globals.get_or_init(|| loaded)
         };
         let mut attributes = globals.clone();
         let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1);
         for end in std::iter::once(0).chain(ends) {
             let folder = path.get(..end).unwrap_or_default();
             let known = self.folders.lock().get(folder).cloned();
-            attributes = match known {
-                Some(known) => known,
-                None => {
-                    let entered = self.enter(&attributes, top, index, folder)?;
-                    self.folders.lock().insert(folder.to_vec(), entered.clone());
-                    entered
-                }
+            attributes = if let Some(known) = known {
+                known
+            } else {
+                let entered = self.enter(&attributes, top, index, folder)?;
+                self.folders.lock().insert(folder.to_vec(), entered.clone());
+                entered
             };
         }
         if attributes.is_ambiguous() && !self.old_patterns {

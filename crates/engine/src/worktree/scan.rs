@@ -2,11 +2,9 @@
 
 use crate::{
     beneath::Folder,
-    error::Result,
     index::Index,
     rules::Ignore,
-    stop::Stop,
-    worktree::{content::Content, nested::Own, stat::Comparison, walk},
+    worktree::{content::Content, nested::Own, stat::Comparison},
 };
 
 /// Which untracked files a scan lists (`status.showUntrackedFiles`).
@@ -73,20 +71,6 @@ pub struct Scan {
 }
 
 impl Worktree<'_> {
-    /// Compares the whole working tree with the index.
-    ///
-    /// # Errors
-    ///
-    /// [`Unsupported`](crate::Error::Unsupported) for what only git compares, [`Stopped`](crate::Error::Stopped).
-    pub fn scan(&self, stop: &dyn Stop) -> Result<Scan> {
-        let mut scan = walk::scan(self, stop)?;
-        scan.changes.sort_unstable();
-        for list in [&mut scan.untracked, &mut scan.directories, &mut scan.hard_linked, &mut scan.racy, &mut scan.mounts] {
-            list.sort_unstable();
-        }
-        Ok(scan)
-    }
-
     pub(super) fn own(&self) -> Own<'_> {
         Own { top: self.top, git_dir: self.git_dir, common_dir: self.common_dir }
     }

@@ -33,7 +33,23 @@ const BATCH: usize = 16;
 /// Asking the system takes longer than reading a small working tree.
 pub(super) static PROCESSORS: LazyLock<usize> = LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS));
 
-pub(super) fn scan(tree: &Worktree<'_>, stop: &dyn Stop) -> Result<Scan> {
+impl Worktree<'_> {
+    /// Compares the whole working tree with the index.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](crate::Error::Unsupported) for what only git compares, [`Stopped`](crate::Error::Stopped).
+    pub fn scan(&self, stop: &dyn Stop) -> Result<Scan> {
+        let mut scan = scan(self, stop)?;
+        scan.changes.sort_unstable();
+        for list in [&mut scan.untracked, &mut scan.directories, &mut scan.hard_linked, &mut scan.racy, &mut scan.mounts] {
+            list.sort_unstable();
+        }
+        Ok(scan)
+    }
+}
+
+fn scan(tree: &Worktree<'_>, stop: &dyn Stop) -> Result<Scan> {
     let mut reader = Reader::new(tree, stop)?;
     let mut units = vec![Unit::top(tree)];
     let limits = Limits::default();
@@ -113,7 +129,7 @@ fn shared(tree: &Worktree<'_>, stop: &dyn Stop, reader: Reader<'_>, units: Vec<U
 
 impl Shared<'_> {
     /// Reads directories until there are none.
-    fn work<'a>(&self, mut reader: Reader<'a>) -> Scan {
+    fn work(&self, mut reader: Reader<'_>) -> Scan {
         // Also when this thread panics, the others must not wait for it.
         let _over = OnPanic(self);
         let mut own = Vec::new();
