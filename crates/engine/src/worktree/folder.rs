@@ -260,7 +260,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let letter = match kind {
-            _ if entry.is_submodule() => Self::submodule(here, name, kind, flags.intent_to_add())?,
+            _ if entry.is_submodule() => self.submodule(here, name, kind, flags.intent_to_add())?,
             EntryKind::Folder => {
                 if here.folder.has(to_path(&[name, b"/.git"].concat())) {
                     return Err(Error::Unsupported("a repository in place of a file"));
@@ -277,12 +277,16 @@ impl<'a> Reader<'a> {
     }
 
     /// A submodule that is not checked out is unchanged.
-    fn submodule(here: &Here<'_>, name: &[u8], kind: EntryKind, is_intended: bool) -> Result<Option<u8>> {
+    fn submodule(&mut self, here: &Here<'_>, name: &[u8], kind: EntryKind, is_intended: bool) -> Result<Option<u8>> {
         let has_repository = || here.folder.has(to_path(&[name, b"/.git"].concat()));
         match kind {
             _ if is_intended => Err(Error::Unsupported("a submodule that is intended to be added")),
             EntryKind::Folder if has_repository() => Err(Error::Unsupported("a submodule")),
-            EntryKind::Folder => Ok(None),
+            EntryKind::Folder => {
+                // It may be checked out later.
+                self.found.directories.push([&here.path(name)[..], b"/"].concat());
+                Ok(None)
+            }
             kind => Ok(Some(letter_of_submodule(kind))),
         }
     }

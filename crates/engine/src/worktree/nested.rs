@@ -23,11 +23,31 @@ fn odd<T>() -> Result<T> {
     Err(Error::Unsupported("a nested repository with an unusual layout"))
 }
 
+/// Whether a directory is a repository of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Nested {
+    pub(super) is_repository: bool,
+    /// Whether only the directory itself, and this repository's list of working trees, decide that.
+    pub(super) is_settled: bool,
+}
+
+impl Nested {
+    /// Decided by the directory itself.
+    fn settled(is_repository: bool) -> Self {
+        Self { is_repository, is_settled: true }
+    }
+
+    /// Decided by what is elsewhere.
+    fn unsettled(is_repository: bool) -> Self {
+        Self { is_repository, is_settled: false }
+    }
+}
+
 impl Own<'_> {
     /// Whether the directory is the working tree of a repository, other than this one.
-    pub(super) fn is_nested(self, folder: &Folder) -> Result<bool> {
+    pub(super) fn inspect(self, folder: &Folder) -> Result<Nested> {
         let found = match folder.stat(".git") {
-            Err(err) if err.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(err) if err.kind() == ErrorKind::NotFound => return Ok(Nested::settled(false)),
             Err(_) => return odd(),
             Ok(found) => found,
         };
@@ -35,19 +55,19 @@ impl Own<'_> {
             EntryKind::Folder => {
                 let own = self.git_dir.own_stat().map_err(Error::io("reading the git directory"))?;
                 let is_own = (own.st_dev, own.st_ino) == (found.st_dev, found.st_ino);
-                if is_own { Ok(false) } else { is_git_dir(folder, Path::new(".git")) }
+                if is_own { Ok(Nested::settled(false)) } else { is_git_dir(folder, Path::new(".git")).map(Nested::unsettled) }
             }
-            EntryKind::File => self.is_linked(folder),
+            EntryKind::File => self.inspect_link(folder),
             EntryKind::Link => odd(),
-            EntryKind::Other => Ok(false),
+            EntryKind::Other => Ok(Nested::settled(false)),
         }
     }
 
     /// Whether the file `.git` names a repository. Only those of this repository's own directory are inspected.
-    fn is_linked(self, folder: &Folder) -> Result<bool> {
+    fn inspect_link(self, folder: &Folder) -> Result<Nested> {
         let Ok(text) = folder.read(".git", Kind::Line) else { return odd() };
         let text = text.unwrap_or_default();
-        let Some(target) = text.strip_prefix(b"gitdir: ") else { return Ok(false) };
+        let Some(target) = text.strip_prefix(b"gitdir: ") else { return Ok(Nested::settled(false)) };
         let end = target.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |at| at + 1);
         let target = to_path(target.get(..end).unwrap_or_default());
         let Some(target) = normal(&folder.path().join(target)) else { return odd() };
@@ -55,22 +75,24 @@ impl Own<'_> {
             // Whether something exists elsewhere is not the engine's business.
             let inside = target.strip_prefix(self.top.path());
             let is_missing = inside.is_ok_and(|path| self.top.stat(path).is_err_and(|err| err.kind() == ErrorKind::NotFound));
-            return if is_missing { Ok(false) } else { odd() };
+            return if is_missing { Ok(Nested::unsettled(false)) } else { odd() };
         };
         if inside.as_os_str().is_empty() {
             return odd();
         }
         let parts: Vec<Component<'_>> = inside.components().collect();
+        let is_listed = matches!(parts.as_slice(), [Component::Normal(kind), Component::Normal(_)] if *kind == "worktrees");
+        let nested = |is_repository| Nested { is_repository, is_settled: is_listed };
         match self.common_dir.stat(inside) {
-            Err(err) if err.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(err) if err.kind() == ErrorKind::NotFound => return Ok(nested(false)),
             Ok(found) if beneath::kind_of(&found) == EntryKind::Folder => {}
             _ => return odd(),
         }
         let Ok(git_dir) = self.common_dir.folder(inside) else { return odd() };
-        match (parts.as_slice(), git_dir.line("commondir").as_deref()) {
+        match git_dir.line("commondir").as_deref() {
             // A linked worktree of this repository.
-            ([Component::Normal(kind), Component::Normal(_)], Some(b"../..")) if *kind == "worktrees" => has_head(&git_dir),
-            (_, None) => is_git_dir(&git_dir, Path::new("")),
+            Some(b"../..") if is_listed => has_head(&git_dir).map(nested),
+            None => is_git_dir(&git_dir, Path::new("")).map(Nested::unsettled),
             _ => odd(),
         }
     }

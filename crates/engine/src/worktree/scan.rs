@@ -66,6 +66,8 @@ pub struct Scan {
     pub racy: Vec<Vec<u8>>,
     /// Directories on another device than the one above them.
     pub mounts: Vec<Vec<u8>>,
+    /// Directories listed or not by what is in another git directory.
+    pub unsettled: Vec<Vec<u8>>,
     /// There are more differences than were collected.
     pub truncated: bool,
 }
@@ -89,6 +91,7 @@ impl Scan {
         self.hard_linked.append(&mut other.hard_linked);
         self.racy.append(&mut other.racy);
         self.mounts.append(&mut other.mounts);
+        self.unsettled.append(&mut other.unsettled);
         self.truncated |= other.truncated;
     }
 }

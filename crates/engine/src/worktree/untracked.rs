@@ -83,8 +83,14 @@ impl Reader<'_> {
         };
         self.names.read(&mut folder)?;
         self.seen += self.names.len();
-        if self.names.kind(b".git").is_some() && self.tree.own().is_nested(&folder)? {
-            return Ok(Inside::Repository);
+        if self.names.kind(b".git").is_some() {
+            let nested = self.tree.own().inspect(&folder)?;
+            if !nested.is_settled {
+                self.found.unsettled.push(prefix.to_vec());
+            }
+            if nested.is_repository {
+                return Ok(Inside::Repository);
+            }
         }
         Ok(Inside::Names(self.rules_in(&folder, prefix, rules)?))
     }

@@ -42,7 +42,8 @@ impl Worktree<'_> {
     pub fn scan(&self, stop: &dyn Stop) -> Result<Scan> {
         let mut scan = scan(self, stop)?;
         scan.changes.sort_unstable();
-        for list in [&mut scan.untracked, &mut scan.directories, &mut scan.hard_linked, &mut scan.racy, &mut scan.mounts] {
+        let Scan { untracked, directories, hard_linked, racy, mounts, unsettled, .. } = &mut scan;
+        for list in [untracked, directories, hard_linked, racy, mounts, unsettled] {
             list.sort_unstable();
         }
         Ok(scan)

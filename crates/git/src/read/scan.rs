@@ -65,7 +65,7 @@ impl Repo {
         };
         let scan = answered(worktree.scan(cancel), cancel)?;
         self.also_watch(scan.directories.iter().map(Vec::as_slice));
-        if !(scan.hard_linked.is_empty() && scan.mounts.is_empty()) {
+        if !(scan.hard_linked.is_empty() && scan.mounts.is_empty() && scan.unsettled.is_empty()) {
             cancel.read_unwatched();
         }
         Ok(scan)
