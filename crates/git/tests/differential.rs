@@ -328,6 +328,14 @@ fn descriptions_and_reachability_match_git() -> Outcome {
                 1_700_000_000 + at % 5
             ));
         }
+        let listed = repo.tags(None, &Cancel::never())?;
+        let line = |tag: &git::Tag| {
+            let target = if tag.annotated { tag.target.to_string() } else { String::new() };
+            format!("{} {} {target} {}\n", String::from_utf8_lossy(&tag.name), tag.id, String::from_utf8_lossy(&tag.subject))
+        };
+        let ours: String = listed.iter().map(line).collect();
+        let format = "--format=%(refname:lstrip=2) %(objectname) %(*objectname) %(contents:subject)";
+        same(&odd, "tags", ours.as_bytes(), &odd.git(&["tag", "--list", "--sort=-creatordate", format]));
         for id in &commits {
             let rev = Rev::new(id.as_str())?;
             for (any_tag, exact, args) in [

@@ -1,9 +1,6 @@
 //! Changed-path filters: Bloom filters in a commit-graph of the paths that differ between a commit and its first parent.
 
-use super::{
-    graph::{ChangedPaths, Span},
-    pages::Pages,
-};
+use super::pages::{Pages, Span};
 use crate::error::Result;
 
 /// Bytes before the filters.
@@ -12,6 +9,13 @@ const HEADER: u64 = 12;
 const MAX_HASHES: u32 = 64;
 /// The seeds of the two hashes of a path.
 const SEEDS: [u32; 2] = [0x293a_e76f, 0x7e64_6e2c];
+
+/// Versions of changed-path filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChangedPaths {
+    Any,
+    Only(u32),
+}
 
 /// The filters of one file.
 #[derive(Clone, Copy, Debug)]

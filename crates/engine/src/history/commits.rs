@@ -1,10 +1,10 @@
 //! The commits read so far, each once, with the marks of the walk in progress.
 
 use super::{
-    graph::{ChangedPaths, Found, Graph, Wanted},
+    changed::{ChangedPaths, Key},
+    graph::{Found, Graph, Wanted},
     loose,
     packs::Packs,
-    paths::Paths,
 };
 use crate::{
     beneath::Folder,
@@ -221,13 +221,13 @@ impl<'r> History<'r> {
         }
     }
 
-    /// Whether `paths` certainly are the same in a commit and its first parent, or are absent in a root.
-    pub(super) fn excludes(&mut self, at: u32, paths: &Paths) -> Result<bool> {
+    /// Whether the paths of `keys` certainly are the same in a commit and its first parent, or are absent in a root.
+    pub(super) fn excludes(&mut self, at: u32, keys: &[Key]) -> Result<bool> {
         let node = self.node(at)?;
         let (position, generation) = (node.position, node.generation);
         let Some(graph) = self.graph.as_mut().filter(|_| position != NOWHERE && generation != u64::MAX) else { return Ok(false) };
         let Some((filters, file, place)) = graph.filters(position)? else { return Ok(false) };
-        filters.exclude(file, place, paths.keys())
+        filters.exclude(file, place, keys)
     }
 
     /// Whether generations are corrected dates, so that git orders by them.

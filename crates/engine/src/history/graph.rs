@@ -1,7 +1,10 @@
 //! Reads the commit-graph files that git writes: parents, trees, dates, generations and changed paths of commits, without
 //! their objects. The format is described in git's `gitformat-commit-graph`.
 
-use super::{changed::Filters, pages::Pages};
+use super::{
+    changed::{ChangedPaths, Filters},
+    pages::{Pages, Span},
+};
 use crate::{
     beneath::{Folder, Kind},
     error::{Error, Result},
@@ -43,20 +46,6 @@ pub(super) struct Wanted {
     pub(super) corrected_dates: bool,
     /// `commitGraph.changedPathsVersion`; `None` reads no filters.
     pub(super) changed_paths: Option<ChangedPaths>,
-}
-
-/// Versions of changed-path filters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ChangedPaths {
-    Any,
-    Only(u32),
-}
-
-/// A range of bytes in a file.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
-    pub(super) start: u64,
-    pub(super) len: u64,
 }
 
 /// A commit-graph, possibly of several files, the oldest first.

@@ -8,6 +8,13 @@ const BLOCK: u64 = 16 << 10;
 /// Maximum number of blocks in memory: 32 MiB.
 const MAX_BLOCKS: usize = 2048;
 
+/// A range of bytes in a file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    pub(super) start: u64,
+    pub(super) len: u64,
+}
+
 /// An open file and its blocks read so far.
 #[derive(Debug)]
 pub(super) struct Pages {

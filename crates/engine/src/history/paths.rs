@@ -18,7 +18,7 @@ const MAX_KNOWN: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Paths {
     paths: Vec<Path>,
-    /// Empty if git uses no filters for them.
+    /// The paths as keys of filters; empty if there are none for them.
     keys: Vec<Key>,
 }
 
@@ -38,11 +38,6 @@ impl Paths {
             Path { names, known }
         };
         Self { paths: paths.iter().map(path).collect(), keys }
-    }
-
-    /// The paths as keys of filters.
-    pub(super) fn keys(&self) -> &[Key] {
-        &self.keys
     }
 
     /// Whether a file at the paths differs between two trees; no tree is an empty one.
@@ -96,7 +91,7 @@ impl History<'_> {
         let tree = self.tree(at)?;
         let count = self.parent_count(at);
         if count == 0 {
-            if self.excludes(at, paths)? || !paths.differ(self, None, tree)? {
+            if self.excludes(at, &paths.keys)? || !paths.differ(self, None, tree)? {
                 self.mark(at, SAME);
             }
             return Ok(());
@@ -108,7 +103,7 @@ impl History<'_> {
             let is_relevant = self.marks(parent) & (HIDDEN | BOTTOM) != HIDDEN;
             relevant += u32::from(is_relevant);
             self.parse(parent)?;
-            let is_same = nth == 0 && self.excludes(at, paths)? || {
+            let is_same = nth == 0 && self.excludes(at, &paths.keys)? || {
                 let before = self.tree(parent)?;
                 !paths.differ(self, Some(before), tree)?
             };

@@ -9,8 +9,9 @@ use crate::{
     read::{
         described::{Described, Form, Named},
         fields::{Layout, MAX_FIELD, MAX_SUBJECT},
+        tagged::{self, Listed},
     },
-    repo::{Repo, rev::ObjectKind},
+    repo::{Repo, rev::ObjectKind, route::only_git},
 };
 use gix::{ObjectId, bstr::ByteSlice};
 use std::cmp::Reverse;
@@ -90,6 +91,14 @@ impl Tag {
     }
 }
 
+impl From<Listed> for Tag {
+    fn from(tag: Listed) -> Self {
+        let kind = ObjectKind::named(tag.kind.as_bytes());
+        let (target, annotated) = (tag.target.unwrap_or(tag.id), tag.target.is_some());
+        Self { id: tag.id, name: short(&tag.full).to_vec(), target, annotated, kind, subject: tag.subject, broken: None }
+    }
+}
+
 fn short(full: &[u8]) -> &[u8] {
     full.strip_prefix(b"refs/tags/").unwrap_or(full)
 }
@@ -119,6 +128,14 @@ impl Repo {
     ///
     /// As for any read.
     pub fn tags(&self, pattern: Option<&str>, cancel: &Cancel) -> Result<Vec<Tag>> {
+        let in_process = |engine: &gix::Repository| match pattern {
+            Some(_) => Err(only_git("a pattern")),
+            None => Ok(tagged::list(engine, cancel)?.into_iter().map(Tag::from).collect()),
+        };
+        Ok(self.answer("tags", in_process, || self.tags_with_git(pattern, cancel))?.0)
+    }
+
+    fn tags_with_git(&self, pattern: Option<&str>, cancel: &Cancel) -> Result<Vec<Tag>> {
         let process = self.read(&["tag", "--list", "--sort=-creatordate", FORM.format, "--"]).args(pattern);
         match process.fields_of_success(FORM.layout, cancel) {
             Ok(fields) => Ok(fields.chunks_exact(WIDTH).filter_map(|fields| Some(described(fields)?.1)).collect()),

@@ -8,7 +8,7 @@ use crate::{
         commit_text::CommitText,
         described::{Described, Form, Named},
         fields::{Layout, MAX_FIELD, MAX_SUBJECT, clipped},
-        log, upstream,
+        tagged, upstream,
     },
     repo::{
         Repo,
@@ -273,7 +273,7 @@ fn list(engine: &gix::Repository, query: &BranchQuery, reach: Reach, cancel: &Ca
             id: *id,
             short: abbreviate.short(*id),
             upstream,
-            subject: clipped(&log::subject(text.message), MAX_SUBJECT),
+            subject: tagged::first_paragraph(text.message)?,
             broken: None,
         });
     }

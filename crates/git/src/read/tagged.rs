@@ -1,13 +1,17 @@
-//! Describes a commit by the nearest tag, in-process.
+//! Tags in-process: their list, and the nearest one of a commit.
 
 use crate::{
     cancel::Cancel,
     error::{Error, Result},
+    read::{
+        commit_text::CommitText,
+        fields::{MAX_SUBJECT, clipped},
+    },
     repo::{rev::Abbreviator, route::only_git},
 };
 use engine::history::History;
 use gix::{ObjectId, bstr::ByteSlice, objs::Kind};
-use std::collections::HashMap;
+use std::{cmp::Reverse, collections::HashMap};
 
 /// The length of an abbreviated id.
 const ABBREVIATED: usize = 12;
@@ -29,6 +33,84 @@ struct TagObject {
     name: Vec<u8>,
     /// Seconds since 1970.
     date: u64,
+    message: Vec<u8>,
+}
+
+/// A tag of a list.
+pub(crate) struct Listed {
+    /// The full name of the reference.
+    pub(crate) full: Vec<u8>,
+    /// The object that it names.
+    pub(crate) id: ObjectId,
+    /// The object that a tag object leads to.
+    pub(crate) target: Option<ObjectId>,
+    /// The kind of the target.
+    pub(crate) kind: Kind,
+    /// The first paragraph of the message.
+    pub(crate) subject: Vec<u8>,
+}
+
+/// All tags, the newest first, as `git tag --sort=-creatordate`.
+///
+/// # Errors
+///
+/// [`Error::Engine`] if only git can show one of them.
+pub(crate) fn list(engine: &gix::Repository, cancel: &Cancel) -> Result<Vec<Listed>> {
+    let mut found = Vec::new();
+    let platform = engine.references().map_err(Error::engine)?;
+    for reference in platform.prefixed("refs/tags/").map_err(Error::engine)? {
+        cancel.check()?;
+        let reference = reference.map_err(Error::engine)?;
+        let id = reference.try_id().ok_or_else(|| only_git("a symbolic tag"))?.detach();
+        let full = reference.name().as_bstr().to_vec();
+        found.push(listed(engine, full, id)?);
+    }
+    found.sort_by_cached_key(|(date, tag)| (Reverse(*date), tag.full.clone()));
+    Ok(found.into_iter().map(|(_, tag)| tag).collect())
+}
+
+fn listed(engine: &gix::Repository, full: Vec<u8>, id: ObjectId) -> Result<(u64, Listed)> {
+    match engine.find_header(id).map_err(Error::engine)?.kind() {
+        Kind::Tag => {
+            let tag = tag_object(engine, id)?;
+            let kind = engine.find_header(tag.target).map_err(Error::engine)?.kind();
+            if kind == Kind::Tag {
+                return Err(only_git("a tag of a tag"));
+            }
+            Ok((tag.date, Listed { full, id, target: Some(tag.target), kind, subject: first_paragraph(&tag.message)? }))
+        }
+        Kind::Commit => {
+            let commit = engine.find_commit(id).map_err(Error::engine)?;
+            let text = CommitText::of(&commit.data);
+            let header = commit.data.find(b"\n\n").and_then(|end| commit.data.get(..end)).unwrap_or(commit.data.as_slice());
+            let committer = header.lines().find_map(|line| line.strip_prefix(b"committer "));
+            let date = committer.filter(|_| !text.is_encoded).and_then(seconds).ok_or_else(|| only_git("an unusual commit"))?;
+            Ok((date, Listed { full, id, target: None, kind: Kind::Commit, subject: first_paragraph(text.message)? }))
+        }
+        Kind::Tree | Kind::Blob => Err(only_git("a tag of a tree or a blob")),
+    }
+}
+
+/// The first paragraph of a message on one line, as `%(contents:subject)`.
+///
+/// # Errors
+///
+/// [`Error::Engine`] for a message that may be signed, or has other line ends.
+pub(crate) fn first_paragraph(message: &[u8]) -> Result<Vec<u8>> {
+    if message.find_byteset(b"\0\r").is_some() || message.find(b"-----BEGIN ").is_some() {
+        return Err(only_git("an unusual message"));
+    }
+    let start = message.iter().position(|&byte| byte != b'\n').unwrap_or(message.len());
+    let message = message.get(start..).unwrap_or_default();
+    let paragraph = message.split_once_str("\n\n").map_or(message, |(first, _)| first);
+    let lines: Vec<&[u8]> = paragraph.trim_end_with(|sign| sign == '\n').split(|&byte| byte == b'\n').collect();
+    Ok(clipped(&lines.join(&b' '), MAX_SUBJECT))
+}
+
+/// The date of a line such as `NAME <ADDRESS> SECONDS ZONE`.
+fn seconds(person: &[u8]) -> Option<u64> {
+    let (_, after) = person.split_once_str("> ")?;
+    after.split(|byte| !byte.is_ascii_digit()).next()?.to_str().ok()?.parse().ok()
 }
 
 /// `TAG-DISTANCE-gID`, as `git describe --long --abbrev=12`; `None` if no tag reaches the commit, or none names it if
@@ -98,14 +180,14 @@ fn peeled(engine: &gix::Repository, tag: ObjectId) -> Result<ObjectId> {
 fn tag_object(engine: &gix::Repository, id: ObjectId) -> Result<TagObject> {
     let unusual = || only_git("an unusual tag");
     let object = engine.find_object(id).map_err(Error::engine)?;
-    let mut lines = object.data.split(|&byte| byte == b'\n');
+    let (header, message) = object.data.split_once_str("\n\n").unwrap_or((object.data.as_slice(), &[][..]));
+    let mut lines = header.split(|&byte| byte == b'\n');
     let mut value = |name: &[u8]| lines.next().and_then(|line| line.strip_prefix(name)).map(<[u8]>::to_vec);
     let target = value(b"object ").and_then(|id| ObjectId::from_hex(&id).ok()).ok_or_else(unusual)?;
     let kind = value(b"type ").ok_or_else(unusual)?;
     let name = value(b"tag ").filter(|name| !name.is_empty()).ok_or_else(unusual)?;
     let tagger = value(b"tagger ").ok_or_else(unusual)?;
-    let (_, after) = tagger.split_once_str(">").ok_or_else(unusual)?;
-    let digits = after.trim_ascii_start().split(|byte| !byte.is_ascii_digit()).next().unwrap_or_default();
-    let date = digits.to_str().ok().and_then(|digits| digits.parse().ok()).ok_or_else(unusual)?;
-    Ok(TagObject { target, leads_to_tag: kind == b"tag", name, date })
+    // An encoding or a signature follows.
+    let date = seconds(&tagger).filter(|_| lines.next().is_none()).ok_or_else(unusual)?;
+    Ok(TagObject { target, leads_to_tag: kind == b"tag", name, date, message: message.to_vec() })
 }
