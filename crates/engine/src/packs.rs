@@ -81,10 +81,18 @@ impl Packs {
     /// Opens the packs of `repo`. With `keeps_results`, objects are kept that were asked for, as the next ones may be
     /// deltas of them.
     pub fn open(repo: &gix::Repository, keeps_results: bool) -> Self {
-        let dir = repo.objects.store_ref().path().join("pack");
-        let paths = paths(&dir).ok().filter(|paths| paths.len() <= MAX_PACKS && !has_replacements(repo));
-        let packs = paths.map(|paths| open(&paths, repo.object_hash())).unwrap_or_default();
-        Self { open: packs, inflate: gix::zlib::Inflate::default(), kept: Kept::default(), keeps_results }
+        let objects = repo.objects.store_ref().path();
+        if has_replacements(repo) { Self::of(Vec::new(), keeps_results) } else { Self::at(objects, repo.object_hash(), keeps_results) }
+    }
+
+    /// The same for the object directory of a repository without replacements.
+    pub(crate) fn at(objects: &Path, hash: gix::hash::Kind, keeps_results: bool) -> Self {
+        let paths = paths(&objects.join("pack")).ok().filter(|paths| paths.len() <= MAX_PACKS);
+        Self::of(paths.map(|paths| open(&paths, hash)).unwrap_or_default(), keeps_results)
+    }
+
+    fn of(open: Vec<Pack>, keeps_results: bool) -> Self {
+        Self { open, inflate: gix::zlib::Inflate::default(), kept: Kept::default(), keeps_results }
     }
 
     /// The object `id`; `None` if it is not in these packs, or for gix to report what is wrong.

@@ -4,11 +4,11 @@ use super::{
     changed::{ChangedPaths, Key},
     graph::{Found, Graph, Wanted},
     loose,
-    packs::Packs,
 };
 use crate::{
     beneath::Folder,
     error::{Error, Result},
+    packs::Packs,
     stop::Stop,
 };
 use gix::{
@@ -313,7 +313,7 @@ impl<'r> History<'r> {
         self.reads = self.reads.saturating_add(1);
         if self.reads > MANY {
             let (objects, hash) = (&self.objects, self.hash);
-            let packs = self.packs.get_or_insert_with(|| Packs::open(objects.store_ref().path(), hash));
+            let packs = self.packs.get_or_insert_with(|| Packs::at(objects.store_ref().path(), hash, true));
             if let Some((found, data)) = packs.find(&id) {
                 self.buffer.clear();
                 self.buffer.extend_from_slice(&data);

@@ -12,7 +12,6 @@ mod limited;
 mod loose;
 mod mailmap;
 mod nearest;
-mod packs;
 mod pages;
 mod paths;
 mod trees;
