@@ -119,7 +119,7 @@ impl Attributes {
         self.folders.is_empty() && self.info.rules.is_empty() && self.globals.iter().all(Rules::is_empty)
     }
 
-    /// Whether a pattern, as `a**/b`, reads differently in git before and after 2.52. Only git answers then.
+    /// Whether a pattern, as `a**/b`, reads differently since git 2.52. The engine reads it as older versions do.
     pub fn is_ambiguous(&self) -> bool {
         self.is_ambiguous
     }

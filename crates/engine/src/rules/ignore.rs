@@ -88,7 +88,7 @@ impl Ignore {
         self.globals.is_empty() && self.folders.is_empty()
     }
 
-    /// Whether a pattern, as `a**/b`, reads differently in git before and after 2.52. Only git answers then.
+    /// Whether a pattern, as `a**/b`, reads differently since git 2.52. The engine reads it as older versions do.
     pub fn is_ambiguous(&self) -> bool {
         self.is_ambiguous
     }

@@ -7,7 +7,7 @@ use super::glob::{Glob, Mode};
 pub(super) struct Pattern {
     /// Starts with `!`.
     pub(super) negated: bool,
-    /// Reads differently in git before and after 2.52.
+    /// Reads differently since git 2.52; here as in older versions.
     pub(super) is_ambiguous: bool,
     /// Ends in a slash: matches directories only.
     folders_only: bool,

@@ -52,6 +52,13 @@ impl Repository {
         fs::write(self.top().join(path), content).unwrap();
     }
 
+    /// Whether this git, before 2.52, reads ambiguous patterns as the engine does.
+    pub(crate) fn reads_ambiguous_patterns(&self) -> bool {
+        let text = String::from_utf8(self.git(&["version"], b"")).unwrap();
+        let mut numbers = text.split([' ', '.']).filter_map(|part| part.parse::<u32>().ok());
+        (numbers.next().unwrap(), numbers.next().unwrap()) < (2, 52)
+    }
+
     /// Adds entries to the index, with their content as it is.
     pub(crate) fn stage(&self, entries: &[(String, &[u8])]) {
         let mut files = String::new();
