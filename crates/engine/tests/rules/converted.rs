@@ -107,6 +107,21 @@ fn id_of(content: &[u8]) -> String {
     gix::objs::compute_hash(gix::hash::Kind::Sha1, gix::object::Kind::Blob, content).unwrap().to_string()
 }
 
+/// Writes the files and their blobs in the index. Returns their attributes.
+fn prepare(repository: &Repository, files: &[File]) -> String {
+    repository.git(&["read-tree", "--empty"], b"");
+    let indexed = files.iter().enumerate().filter_map(|(at, file)| Some((format!("f{at}"), file.indexed.as_deref()?.as_bytes())));
+    repository.stage(&indexed.collect::<Vec<_>>());
+    let mut rules = String::new();
+    for (at, file) in files.iter().enumerate() {
+        let encoding = if file.encoding.is_empty() { String::new() } else { format!("working-tree-encoding={}", file.encoding) };
+        writeln!(rules, "f{at} {} {encoding}", file.attributes.join(" ")).unwrap();
+        repository.write(&format!("f{at}"), &encoded(&file.text, file.encoding));
+    }
+    repository.write(".gitattributes", rules.as_bytes());
+    rules
+}
+
 #[test]
 fn conversion_equals_that_of_add_and_checkout() {
     let repository = Repository::empty();
@@ -124,16 +139,7 @@ fn conversion_equals_that_of_add_and_checkout() {
             let all: Vec<_> = ["-c", &settings[0], "-c", &settings[1]].into_iter().chain(args.iter().copied()).collect();
             repository.git(&all, input)
         };
-        repository.git(&["read-tree", "--empty"], b"");
-        let indexed = files.iter().enumerate().filter_map(|(at, file)| Some((format!("f{at}"), file.indexed.as_deref()?.as_bytes())));
-        repository.stage(&indexed.collect::<Vec<_>>());
-        let mut rules = String::new();
-        for (at, file) in files.iter().enumerate() {
-            let encoding = if file.encoding.is_empty() { String::new() } else { format!("working-tree-encoding={}", file.encoding) };
-            writeln!(rules, "f{at} {} {encoding}", file.attributes.join(" ")).unwrap();
-            repository.write(&format!("f{at}"), &encoded(&file.text, file.encoding));
-        }
-        repository.write(".gitattributes", rules.as_bytes());
+        let rules = prepare(&repository, &files);
         let attributes = Attributes::new(&[], None, false).enter(b"", Some((rules.as_bytes(), Source::File)));
         let names = (0..files.len()).fold(String::new(), |names, at| names + &format!("f{at}\n"));
         let hashed = String::from_utf8(git(&["hash-object", "--stdin-paths"], names.as_bytes())).unwrap();
