@@ -114,6 +114,15 @@ impl<'a> Content<'a> {
         hasher.try_finalize().map_err(|_| COLLISION)
     }
 
+    /// Whether git may store other content than that of the file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for attributes that only git reads.
+    pub fn converts(&self, top: &Folder, index: &Index, path: &[u8]) -> Result<bool> {
+        Ok(!self.conversion(top, index, path)?.is_identity())
+    }
+
     /// The content of a blob.
     pub(super) fn blob(&self, id: ObjectId) -> Result<Vec<u8>> {
         let objects = self.objects.lock();

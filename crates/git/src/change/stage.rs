@@ -4,7 +4,7 @@
 
 use super::index_write::SCRATCH;
 use crate::{
-    beneath::{self, Folder, Kind, to_path},
+    beneath::to_path,
     cancel::Cancel,
     error::{Error, Result},
     name::RelPath,
@@ -33,8 +33,6 @@ use std::{
 /// Maximum number of files, and maximum size of one.
 const MAX_FILES: usize = 64;
 const MAX_SIZE: u64 = 4 << 20;
-/// Words in attribute files that indicate conversion; macros consist of the same words.
-const CONVERTING: [&[u8]; 6] = [b"text", b"eol", b"crlf", b"filter", b"ident", b"working-tree-encoding"];
 /// Modes of regular files.
 const FILE: u32 = 0o100_644;
 const EXECUTABLE: u32 = 0o100_755;
@@ -48,11 +46,14 @@ impl Repo {
         }
         let (mut index, stamp) = self.plain_index(engine, cancel)?;
         let names: BTreeSet<&BStr> = paths.iter().map(|path| path.as_bytes().as_bstr()).collect();
-        let mut staged = BTreeMap::new();
+        let (top, content, mut staged) = (self.worktree_folder()?, self.content(engine), BTreeMap::new());
         for path in &names {
             cancel.check()?;
-            self.check_place(worktree, &index, path)?;
-            let (file, found) = self.worktree_folder()?.file(to_path(path)).map_err(Error::engine)?;
+            Self::check_place(worktree, path)?;
+            if answered(content.converts(top, &index, path), cancel)? {
+                return Err(only_git("a file that is converted"));
+            }
+            let (file, found) = top.file(to_path(path)).map_err(Error::engine)?;
             let (stat, mode) = (Stat::of(&found), if found.mode() & 0o100 == 0 { FILE } else { EXECUTABLE });
             let known = index.find(path, 0);
             match known {
@@ -60,10 +61,10 @@ impl Repo {
                 Some(entry) if is_unchanged(&index, entry, &stat, mode)? => continue,
                 Some(_) => {}
             }
-            let content = read_file(file, &found)?;
-            let id = gix::objs::compute_hash(engine.object_hash(), gix::objs::Kind::Blob, &content).map_err(Error::engine)?;
+            let blob = read_file(file, &found)?;
+            let id = gix::objs::compute_hash(engine.object_hash(), gix::objs::Kind::Blob, &blob).map_err(Error::engine)?;
             if !engine.objects.exists_without_refresh(&id) {
-                engine.write_blob(&content).map_err(Error::engine)?;
+                engine.write_blob(&blob).map_err(Error::engine)?;
             } else if known.is_none_or(|entry| entry.id != id) {
                 return Err(only_git("an existing object that pruning must not remove"));
             }
@@ -72,8 +73,7 @@ impl Repo {
         if staged.is_empty() {
             return Ok(());
         }
-        let content = self.content(engine);
-        let refresh = Refresh { top: self.worktree_folder()?, content: &content, comparison: self.settings.status.comparison };
+        let refresh = Refresh { top, content: &content, comparison: self.settings.status.comparison };
         let smudged = answered(refresh.racy(&index, |path| names.contains(path.as_bstr()), cancel), cancel)?;
         for at in smudged {
             index.smudge(at);
@@ -115,30 +115,13 @@ impl Repo {
         Ok(())
     }
 
-    /// Leaves to git files behind links or in a nested repository, and files that may be converted.
-    fn check_place(&self, worktree: &Path, index: &Index, path: &BStr) -> Result<()> {
-        let own = |file: &std::path::PathBuf| match beneath::read_own(file, Kind::Rules) {
-            Ok(text) => converts_nothing(&text),
-            Err(err) => matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
-        };
-        let plain = |folder: &Folder, file: &[u8]| match folder.read(to_path(file), Kind::Rules) {
-            Ok(text) => text.is_none_or(|text| converts_nothing(&text)),
-            Err(_) => false,
-        };
-        if !self.settings.attribute_files.iter().all(own) || !plain(self.common_folder(), b"info/attributes") {
-            return Err(only_git("attributes"));
-        }
-        for end in [0].into_iter().chain(path.find_iter("/")) {
+    /// Leaves to git files behind links or in a nested repository.
+    fn check_place(worktree: &Path, path: &BStr) -> Result<()> {
+        for end in path.find_iter("/") {
             // Without a trailing slash, which would follow a link.
             let dir = worktree.join(OsStr::from_bytes(&path[..end]));
-            if end > 0 && (!fs::symlink_metadata(&dir).is_ok_and(|found| found.is_dir()) || dir.join(".git").symlink_metadata().is_ok()) {
+            if !fs::symlink_metadata(&dir).is_ok_and(|found| found.is_dir()) || dir.join(".git").symlink_metadata().is_ok() {
                 return Err(only_git("a link or repository in the path"));
-            }
-            let name = [path[..end].as_bytes(), if end > 0 { b"/" } else { b"" }, b".gitattributes"].concat();
-            let top = self.worktree_folder()?;
-            let is_only_staged = !top.has(to_path(&name)) && index.find(&name, 0).is_some();
-            if is_only_staged || !plain(top, &name) {
-                return Err(only_git("attributes"));
             }
         }
         Ok(())
@@ -194,9 +177,4 @@ fn check_new(repo: &Repo, engine: &gix::Repository, index: &Index, path: &BStr, 
         }
     }
     Ok(())
-}
-
-/// True if attributes contain no word for a conversion.
-fn converts_nothing(text: &[u8]) -> bool {
-    !CONVERTING.iter().any(|word| text.contains_str(word))
 }
