@@ -260,7 +260,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         let letter = match kind {
-            _ if entry.is_submodule() => self.submodule(here, name, kind, flags.intent_to_add())?,
+            _ if entry.is_submodule() => self.submodule(here, name, kind, entry)?,
             EntryKind::Folder => {
                 if here.folder.has(to_path(&[name, b"/.git"].concat())) {
                     return Err(Error::Unsupported("a repository in place of a file"));
@@ -276,12 +276,15 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A submodule that is not checked out is unchanged.
-    fn submodule(&mut self, here: &Here<'_>, name: &[u8], kind: EntryKind, is_intended: bool) -> Result<Option<u8>> {
+    /// A submodule that is not checked out is unchanged; what is in the others is the caller's to compare.
+    fn submodule(&mut self, here: &Here<'_>, name: &[u8], kind: EntryKind, entry: &Entry) -> Result<Option<u8>> {
         let has_repository = || here.folder.has(to_path(&[name, b"/.git"].concat()));
         match kind {
-            _ if is_intended => Err(Error::Unsupported("a submodule that is intended to be added")),
-            EntryKind::Folder if has_repository() => Err(Error::Unsupported("a submodule")),
+            _ if entry.flags.intent_to_add() => Err(Error::Unsupported("a submodule that is intended to be added")),
+            EntryKind::Folder if has_repository() => {
+                self.found.submodules.push((here.path(name), entry.id));
+                Ok(None)
+            }
             EntryKind::Folder => {
                 // It may be checked out later.
                 self.found.directories.push([&here.path(name)[..], b"/"].concat());

@@ -6,6 +6,7 @@ use crate::{
     rules::Ignore,
     worktree::{content::Content, nested::Own, stat::Comparison},
 };
+use gix::ObjectId;
 
 /// Which untracked files a scan lists (`status.showUntrackedFiles`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +67,8 @@ pub struct Scan {
     pub racy: Vec<Vec<u8>>,
     /// Directories on another device than the one above them.
     pub mounts: Vec<Vec<u8>>,
+    /// Submodules that are checked out, with the commit in the index. They are not compared.
+    pub submodules: Vec<(Vec<u8>, ObjectId)>,
     /// Directories listed or not by what is in another git directory.
     pub unsettled: Vec<Vec<u8>>,
     /// There are more differences than were collected.
@@ -91,6 +94,7 @@ impl Scan {
         self.hard_linked.append(&mut other.hard_linked);
         self.racy.append(&mut other.racy);
         self.mounts.append(&mut other.mounts);
+        self.submodules.append(&mut other.submodules);
         self.unsettled.append(&mut other.unsettled);
         self.truncated |= other.truncated;
     }

@@ -120,6 +120,9 @@ impl Edited<'_> {
         if scan.truncated {
             return Err(only_git("very many changes"));
         }
+        if !scan.submodules.is_empty() {
+            return Err(only_git("a submodule"));
+        }
         let mut found = Vec::new();
         for change in scan.changes.into_iter().filter(|change| self.query.wants(&change.path)) {
             self.cancel.check()?;

@@ -93,15 +93,19 @@ impl Repo {
         cancel.check()?;
         self.worktree()?;
         let with_git = || self.need_for_renames(cancel).and_then(|()| self.status_with_git(&[], cancel));
-        let (mut status, route) = self.answer("status", |engine| self.status_in_process(engine, cancel), with_git)?;
+        let with_engine = |engine: &gix::Repository| self.status_in_process(engine, cancel);
+        let ((mut status, submodules), mut route) = self.answer("status", with_engine, || Ok((with_git()?, Vec::new())))?;
         // git treats a broken branch as one without commits here.
         status.head.commit.map_or_else(|| self.head(cancel), |id| Ok(Some(id)))?;
-        // Repositories with submodules are never read in-process.
-        if route == Route::Cli {
-            // git names no folders that it read.
+        if route == Route::Cli || !submodules.is_empty() {
+            // git names no folders that it read, and those of submodules are not watched.
             cancel.read_unwatched();
             let ignore = if self.settings.hides_untracked { Ignore::Untracked } else { Ignore::Nothing };
-            self.inside_submodules(&[], ignore, reach, cancel)?.add_to_status(&mut status);
+            let inside = self.inside_submodules(&[], ignore, reach, cancel)?;
+            if !inside.compare_commits(&submodules, &mut status) {
+                (status, route) = (with_git()?, Route::Cli);
+            }
+            inside.add_to_status(&mut status);
             sort_as_short(&mut status.entries);
         }
         status.in_progress = self.progress();
@@ -151,7 +155,8 @@ impl Repo {
         Ok((status.head, status.entries))
     }
 
-    fn status_in_process(&self, engine: &gix::Repository, cancel: &Cancel) -> Result<Status> {
+    /// The status, without the commits of the submodules that it names.
+    fn status_in_process(&self, engine: &gix::Repository, cancel: &Cancel) -> Result<(Status, Vec<(Vec<u8>, ObjectId)>)> {
         if let Some(why) = self.settings.status.odd {
             return Err(only_git(why));
         }
@@ -178,7 +183,8 @@ impl Repo {
         let truncated = scan.truncated || entries.len() + scan.untracked.len() > MAX_ENTRIES;
         let untracked = scan.untracked.into_iter().map(|path| Entry { index: b'?', worktree: b'?', path, from: None });
         let head = self.head_state(engine, &head, cancel)?;
-        Ok(Status { head, entries: entries.into_values().chain(untracked).take(MAX_ENTRIES).collect(), truncated, ..Status::default() })
+        let entries = entries.into_values().chain(untracked).take(MAX_ENTRIES).collect();
+        Ok((Status { head, entries, truncated, ..Status::default() }, scan.submodules))
     }
 
     fn head_state(&self, engine: &gix::Repository, head: &gix::Head<'_>, cancel: &Cancel) -> Result<Head> {

@@ -310,6 +310,7 @@ pub(crate) fn all() -> Vec<Odd> {
     all.push(linked_worktree());
     all.push(alternates());
     all.push(submodule());
+    all.push(submodule_elsewhere());
     all.extend(upstreams());
     all
 }
@@ -361,6 +362,21 @@ fn submodule() -> Odd {
     odd.git(&["-c", "user.name=A", "-c", "user.email=a@b", "commit", "--quiet", "-m", "submodule"]);
     fs::write(odd.path.join("lib/empty"), "dirty\n").unwrap_or_default();
     fs::write(odd.path.join("lib/untracked"), "u\n").unwrap_or_default();
+    odd
+}
+
+/// A submodule at another commit, and one that is not checked out.
+fn submodule_elsewhere() -> Odd {
+    let odd = Odd::new("submodules at another commit and not checked out", |m| {
+        m.history();
+    });
+    git(odd.home.path(), &["clone", "--quiet", "repo", "library"]);
+    for path in ["lib", "absent"] {
+        odd.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "../library", path]);
+    }
+    odd.git(&["-c", "user.name=A", "-c", "user.email=a@b", "commit", "--quiet", "-m", "submodules"]);
+    odd.git(&["-C", "lib", "checkout", "--quiet", "HEAD~1"]);
+    odd.git(&["submodule", "--quiet", "deinit", "--force", "absent"]);
     odd
 }
 

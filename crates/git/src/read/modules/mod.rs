@@ -62,6 +62,8 @@ pub(crate) type GitmodulesEntry = (String, Vec<u8>, Option<String>);
 pub(crate) struct Inside {
     /// Submodules changed inside, with the letter of `git status --short` (`m` or `?`) and the commit in the index.
     dirty: BTreeMap<Vec<u8>, (u8, ObjectId)>,
+    /// The checked-out commit of each submodule that was inspected; `None` before its first.
+    heads: BTreeMap<Vec<u8>, Option<ObjectId>>,
     /// Submodules to hide.
     ignored: BTreeSet<Vec<u8>>,
     not_compared: Vec<NotCompared>,
@@ -116,7 +118,10 @@ impl Repo {
                 continue;
             }
             let (letter, why) = match self.inside_submodule(&link.path, reach, cancel) {
-                Ok(Inspection::Done(status)) => letter(&status, ignore),
+                Ok(Inspection::Done(status)) => {
+                    inside.heads.insert(link.path.clone(), status.head.commit);
+                    letter(&status, ignore)
+                }
                 Ok(Inspection::Absent) => (None, None),
                 Ok(Inspection::Skipped(why)) => (None, Some(why.to_owned())),
                 Err(err @ (Error::Cancelled | Error::TimedOut)) => return Err(err),
@@ -261,6 +266,20 @@ fn letter(status: &Status, ignore: Ignore) -> (Option<u8>, Option<String>) {
 }
 
 impl Inside {
+    /// Marks the submodules whose commit is not the one in the index. False if one of them was not inspected.
+    pub(crate) fn compare_commits(&self, links: &[(Vec<u8>, ObjectId)], status: &mut Status) -> bool {
+        links.iter().all(|(path, id)| {
+            let Some(head) = self.heads.get(path) else { return false };
+            if head.is_some_and(|head| head != *id) {
+                match status.entries.iter_mut().find(|entry| entry.path == *path && entry.index != b'?') {
+                    Some(entry) => entry.worktree = b'M',
+                    None => status.entries.push(Entry { index: b' ', worktree: b'M', path: path.clone(), from: None }),
+                }
+            }
+            true
+        })
+    }
+
     /// Adds the changes to a status of the outer repository.
     pub(crate) fn add_to_status(self, status: &mut Status) {
         for entry in &mut status.entries {
