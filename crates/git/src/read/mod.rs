@@ -18,7 +18,6 @@ pub(crate) mod modules;
 pub(crate) mod needs;
 pub(crate) mod operation;
 pub(crate) mod patch;
-pub(crate) mod rename;
 pub(crate) mod render;
 pub(crate) mod scan;
 pub(crate) mod shallow;

@@ -146,15 +146,17 @@ impl Renderer<'_> {
 
     /// The rename of each added file that has one, by index.
     pub(crate) fn renames(&self, files: &[Change]) -> Result<HashMap<usize, Rename>> {
+        if self.settings.renames { self.all_renames(files) } else { Ok(HashMap::new()) }
+    }
+
+    /// The same, whatever `diff.renames` is.
+    pub(crate) fn all_renames(&self, files: &[Change]) -> Result<HashMap<usize, Rename>> {
         let lone = |wanted: fn(&Change) -> Option<(u32, ObjectId)>| -> (Vec<usize>, Vec<Lone>) {
             let sides = files.iter().enumerate().filter_map(|(at, change)| wanted(change).map(|side| (at, change, side)));
             sides
                 .map(|(at, change, (mode, id))| (at, Lone { path: &change.path, mode, id, binary: self.forced.get(&change.path).copied() }))
                 .unzip()
         };
-        if !self.settings.renames {
-            return Ok(HashMap::new());
-        }
         let (from, deleted) = lone(|change| change.old.filter(|_| change.new.is_none()));
         let (to, added) = lone(|change| change.new.filter(|_| change.old.is_none()));
         let found = renames::find(&deleted, &added, self.settings.rename_limit, self, self.cancel)?;

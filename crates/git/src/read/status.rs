@@ -6,10 +6,13 @@ use crate::{
     name::RelPath,
     process::Mode,
     read::{
+        diff::{DiffQuery, Sides},
         filtered::NotCompared,
         modules::ignore::{Ignore, Reach},
-        rename::{Lone, pair},
+        patch::Keep,
+        render::Written,
         scan::answered,
+        trees::Change,
         upstream,
     },
     repo::{
@@ -142,7 +145,29 @@ impl Repo {
         let (head, commit) = head_of(engine)?;
         let tree = commit.map(|commit| commit.tree_id().map(gix::Id::detach)).transpose().map_err(Error::engine)?;
         let changes = answered(index.staged(engine, tree, cancel), cancel)?;
-        Ok((head, pair_staged(engine, changes, self.settings.status.renames)?))
+        let moved = if self.settings.status.renames { self.staged_renames(engine, index, &changes, cancel)? } else { BTreeMap::new() };
+        Ok((head, entries_of(changes, &moved)))
+    }
+
+    /// The sources of renamed files by path.
+    fn staged_renames(
+        &self,
+        engine: &gix::Repository,
+        index: &Index,
+        changes: &[Staged],
+        cancel: &Cancel,
+    ) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+        let lone = changes.iter().filter(|change| change.unmerged.is_none() && change.old.is_some() != change.new.is_some());
+        let files: Vec<Change> = lone.map(|change| Change { path: change.path.clone(), old: change.old, new: change.new }).collect();
+        if !(files.iter().any(|file| file.old.is_some()) && files.iter().any(|file| file.new.is_some())) {
+            return Ok(BTreeMap::new());
+        }
+        let keep = Keep::up_to(0);
+        let query = DiffQuery { sides: Sides::Staged, paths: Vec::new(), exclude: Vec::new(), context: None, keep };
+        let written = Written::new();
+        let renderer = self.renderer(engine, &files, query.sides, &query, (index, &written, cancel))?;
+        let renames = renderer.all_renames(&files)?;
+        Ok(renames.into_iter().map(|(to, rename)| (files[to].path.clone(), files[rename.from].path.clone())).collect())
     }
 
     fn staged_with_git(&self, cancel: &Cancel) -> Result<(Head, Vec<Entry>)> {
@@ -249,23 +274,10 @@ impl Repo {
     }
 }
 
-/// Converts staged changes into entries, pairing renames if they are detected.
-fn pair_staged(engine: &gix::Repository, changes: Vec<Staged>, renames: bool) -> Result<BTreeMap<Vec<u8>, Entry>> {
-    let lone = |side: (u32, ObjectId)| -> Result<Lone> {
-        let size = engine.find_header(side.1).map_err(Error::engine)?.size();
-        Ok(Lone { id: side.1, mode: side.0, size })
-    };
-    let merged = || changes.iter().filter(|change| change.unmerged.is_none());
-    let deleted: Vec<&Staged> = merged().filter(|change| change.new.is_none()).collect();
-    let added: Vec<&Staged> = merged().filter(|change| change.old.is_none()).collect();
-    let mut moved = BTreeMap::new();
-    if renames && !deleted.is_empty() && !added.is_empty() {
-        let from: Vec<Lone> = deleted.iter().filter_map(|change| change.old).map(lone).collect::<Result<_>>()?;
-        let to: Vec<Lone> = added.iter().filter_map(|change| change.new).map(lone).collect::<Result<_>>()?;
-        moved.extend(pair(&from, &to)?.into_iter().map(|(from, to)| (added[to].path.clone(), deleted[from].path.clone())));
-    }
-    let sources: Vec<Vec<u8>> = moved.values().cloned().collect();
-    let entries = changes.into_iter().filter(|change| !(change.new.is_none() && sources.contains(&change.path))).map(|change| {
+/// Converts staged changes into entries. `moved` has the sources of renames by path.
+fn entries_of(changes: Vec<Staged>, moved: &BTreeMap<Vec<u8>, Vec<u8>>) -> BTreeMap<Vec<u8>, Entry> {
+    let sources: HashSet<&[u8]> = moved.values().map(Vec::as_slice).collect();
+    let entries = changes.into_iter().filter(|change| !(change.new.is_none() && sources.contains(change.path.as_slice()))).map(|change| {
         let from = moved.get(&change.path).cloned();
         if let Some(stages) = &change.unmerged {
             let [index, worktree] = letters_of_conflict(stages.map(|stage| stage.is_some()));
@@ -280,7 +292,7 @@ fn pair_staged(engine: &gix::Repository, changes: Vec<Staged>, renames: bool) ->
         };
         (change.path.clone(), Entry { index, worktree: b' ', path: change.path, from })
     });
-    Ok(entries.collect())
+    entries.collect()
 }
 
 /// The letters of a path in conflict, by the stages it has.

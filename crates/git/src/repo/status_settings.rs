@@ -98,6 +98,9 @@ impl StatusSettings {
 
     /// Of `diff.renames`, git uses the first value here, and of `status.renames` the last.
     fn note_renames(&mut self, file: &File) {
+        if file.string("status.renameLimit").is_some() {
+            self.leave("status.renameLimit");
+        }
         let own = file.strings("status.renames").and_then(|values| values.last().cloned());
         let general = || file.strings("diff.renames").and_then(|values| values.first().cloned());
         match own.or_else(general).map(|value| value.to_ascii_lowercase()).as_deref() {
