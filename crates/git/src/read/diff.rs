@@ -17,6 +17,7 @@ use crate::{
     },
     repo::{
         Repo,
+        patch_settings::is_built_in,
         rev::Abbreviator,
         route::{Route, only_git},
         settings::Settings,
@@ -256,7 +257,11 @@ impl Repo {
                 Value::Unspecified => {}
                 Value::Set => drop(forced.insert(path.clone(), false)),
                 Value::Unset => drop(forced.insert(path.clone(), true)),
-                Value::Text(_) => return Err(only_git("a diff driver")),
+                Value::Text(driver) if is_built_in(&driver) || self.settings.diff_drivers.contains(&*String::from_utf8_lossy(&driver)) => {
+                    return Err(only_git("a diff driver"));
+                }
+                // git does not know the driver, and treats the file as if it had none.
+                Value::Text(_) => {}
             }
         }
         Ok(forced)

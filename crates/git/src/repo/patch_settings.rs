@@ -54,6 +54,15 @@ const OBEYED: [&str; 12] = [
     "ignoresubmodules",
 ];
 
+/// The drivers of `diff` attributes that git has built in.
+const DRIVERS: &str = "ada bash bibtex cpp csharp css default dts elixir fortran fountain golang html java kotlin markdown matlab objc \
+     pascal perl php python ruby rust scheme tex";
+
+/// Whether git knows a driver without any configuration.
+pub(crate) fn is_built_in(driver: &[u8]) -> bool {
+    DRIVERS.split(' ').any(|name| name.as_bytes() == driver)
+}
+
 /// Below this size no file counts as big (`core.bigFileThreshold`): larger ones are left to git.
 const SMALL: i64 = 8 << 20;
 

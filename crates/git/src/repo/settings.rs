@@ -153,6 +153,8 @@ pub(crate) struct Settings {
     pub(crate) worktree: Option<PathBuf>,
     /// The repository's own configuration names an fsmonitor program.
     pub(crate) local_fsmonitor: bool,
+    /// Diff drivers that are configured.
+    pub(crate) diff_drivers: BTreeSet<String>,
     /// Diff drivers of the repository's own configuration that run programs.
     pub(crate) local_diff_drivers: BTreeSet<String>,
     /// The repository's own configuration names a gc hook.
@@ -331,6 +333,9 @@ impl Settings {
     fn note(&mut self, section: &str, subsection: Option<&str>, keys: &[String], local: bool) {
         self.local_fsmonitor |= local && section == "core" && keys.iter().any(|key| key == "fsmonitor");
         self.names_hooks |= section == "hook" || section == "core" && keys.iter().any(|key| key == "hookspath");
+        if let ("diff", Some(driver)) = (section, subsection) {
+            self.diff_drivers.insert(driver.to_owned());
+        }
         if let ("diff", Some(driver), true) = (section, subsection, local)
             && keys.iter().any(|key| matches!(key.as_str(), "textconv" | "command"))
         {
