@@ -259,6 +259,23 @@ pub(crate) fn all() -> Vec<Odd> {
                 "12",
             ]);
         }),
+        Odd::new("settings of patches", |m| {
+            m.history()
+                .write(".gitattributes", "*.rs diff=unknown\n*.txt diff\n")
+                .write("dir/b.txt", "one\n\ntwo\n\0\n\nthree\n")
+                .commit("attributes")
+                .run(&["config", "diff.suppressBlankEmpty", "true"])
+                .run(&["config", "diff.interHunkContext", "8"])
+                .run(&["config", "diff.mnemonicPrefix", "true"])
+                .run(&["config", "diff.algorithm", "minimal"]);
+            m.write("dir/b.txt", "one\n\n2\n\0\n\nthree\n").write("a.rs", "x\n").run(&["add", "a.rs"]).write("a.rs", "y\n");
+        }),
+        Odd::new("a merge edited by hand", |m| {
+            m.history().run(&["checkout", "-q", "-b", "side", "HEAD~1"]).run(&["mv", "a.rs", "dir/a.rs"]).commit("moved");
+            m.write("dir/b.txt", "one\nside\nthree\n").mode("dir/b.txt", 0o755).commit("side").run(&["checkout", "-q", "main"]);
+            m.run(&["merge", "-q", "--no-commit", "--no-ff", "side"]).write("dir/b.txt", "one\nboth\nthree\nfour\nfive\n");
+            m.write("new/file", "in the merge only\n").write("bin", b"\0\x01").commit("merge");
+        }),
         Odd::new("ignore rules", |m| {
             m.history()
                 .write(".gitignore", "*.log\n/build/\n!keep.log\n")

@@ -34,7 +34,8 @@ const SETTINGS: [&str; 18] = [
     "diff.indentHeuristic=false",
     "core.quotePath=false",
 ];
-const ATTRIBUTES: [&str; 7] = ["*.rs -diff", "*.rs diff", "* binary", "*.c diff=cpp", "lib/* !diff", "* text=auto", "[attr]mine -diff"];
+const ATTRIBUTES: [&str; 8] =
+    ["* diff=unknown", "*.rs -diff", "*.rs diff", "* binary", "*.c diff=cpp", "lib/* !diff", "* text=auto", "[attr]mine -diff"];
 
 struct Maker {
     random: Random,
