@@ -1,5 +1,7 @@
 //! Blame against git itself, on unusual repositories and on random histories.
 
+#![allow(clippy::disallowed_methods, reason = "a file of the test's own repository is edited")]
+
 mod odd_repositories;
 
 use git::{BlameQuery, Cancel, Git, RelPath, Repo, Repositories, Rev, Roots, Route};
@@ -60,17 +62,20 @@ fn ours(repo: &Repo, path: &str, rev: Option<&str>, range: Option<(u64, u64)>) -
     Ok((seen, route))
 }
 
-/// Compares every file of `HEAD`, also in the working tree and in parts. Returns the answers of the engine, and of git.
+/// Compares files of `HEAD`, also in the working tree and in parts. Returns the answers of the engine, and of git.
 fn compare(odd: &Odd) -> Result<[usize; 2], Box<dyn std::error::Error>> {
     let (repo, mut routes) = (open(odd)?, [0, 0]);
     let listed = odd_repositories::git(&odd.path, &["ls-tree", "-r", "-z", "--name-only", "HEAD"]).stdout;
     let is_bare = odd.git(&["rev-parse", "--is-bare-repository"]) == b"true\n";
-    for path in listed.split(|&byte| byte == 0).filter_map(|path| std::str::from_utf8(path).ok()).filter(|path| !path.is_empty()) {
+    let paths = listed.split(|&byte| byte == 0).filter_map(|path| std::str::from_utf8(path).ok()).filter(|path| !path.is_empty());
+    for (at, path) in paths.take(8).enumerate() {
         for rev in [Some("HEAD"), None] {
             if rev.is_none() && is_bare {
                 continue;
             }
-            for range in [None, Some((1, 1)), Some((2, 4)), Some((3, 2))] {
+            // Each comparison is a process of git: parts of the first files only.
+            let parts: &[_] = if at < 2 { &[Some((1, 1)), Some((2, 4)), Some((3, 2))] } else { &[] };
+            for range in std::iter::once(None).chain(parts.iter().copied()) {
                 let Some(expect) = expected(odd, path, rev, range) else { continue };
                 let (seen, route) = ours(&repo, path, rev, range)?;
                 assert_eq!(seen, expect, "{}: {path} at {rev:?}, lines {range:?}, {route:?}", odd.name);

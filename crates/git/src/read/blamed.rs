@@ -21,7 +21,12 @@ use engine::{
     worktree::Content,
 };
 use gix::{ObjectId, bstr::ByteSlice};
-use std::{cell::OnceCell, collections::HashMap, ops::ControlFlow, sync::Arc};
+use std::{
+    cell::OnceCell,
+    collections::{HashMap, hash_map::Entry},
+    ops::ControlFlow,
+    sync::Arc,
+};
 
 /// Maximum size of a file of the working tree.
 const MAX_CONTENT: u64 = 32 << 20;
@@ -123,13 +128,13 @@ impl Repo {
         let mailmap = self.mailmap_of(engine)?;
         let mut origins = HashMap::new();
         for span in spans {
-            if !origins.contains_key(&span.commit) {
+            if let Entry::Vacant(slot) = origins.entry(span.commit) {
                 cancel.check()?;
                 let origin = match span.commit {
                     Some(id) => origin(engine, id, &mailmap)?,
                     None => uncommitted(&query.path.to_string(), engine.object_hash()),
                 };
-                origins.insert(span.commit, origin);
+                slot.insert(origin);
             }
         }
         Ok(origins)

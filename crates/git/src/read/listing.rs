@@ -204,12 +204,12 @@ fn list(engine: &gix::Repository, root: ObjectId, wanted: &Wanted<'_>, cancel: &
     level.reverse();
     let (mut open, mut listed) = (level, Vec::new());
     while let Some(entry) = open.pop() {
-        if entry.kind != "tree" {
-            listed.push(entry);
-        } else {
+        if entry.kind == "tree" {
             cancel.check()?;
             let base = [&entry.path[..], b"/"].concat();
             open.extend(entries(engine, entry.id, &base)?.into_iter().rev());
+        } else {
+            listed.push(entry);
         }
         let depth = open.last().map_or(0, |entry| entry.path.find_iter(b"/").count());
         if open.len() + listed.len() > MAX_ENTRIES || depth > MAX_DEPTH {

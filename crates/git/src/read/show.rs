@@ -19,8 +19,6 @@ use crate::{
 use gix::{ObjectId, bstr::ByteSlice};
 use std::ops::ControlFlow;
 
-const MAX_LISTING: usize = 64 << 20;
-
 /// Maximum size of a commit formatted in-process; its message is held more than once.
 const MAX_COMMIT: u64 = 1 << 20;
 
