@@ -58,7 +58,7 @@ struct Hanging {
 
 impl Hanging {
     fn new() -> Self {
-        let fixture = Fixture::new();
+        let fixture = Fixture::new().by_git();
         let pipe = Pipe::at(&fixture.home.path().join("hang"));
         let git = fixture.home.path().join("git");
         fs::write(&git, format!("#!/bin/sh\n[ \"$1\" = version ] && cat '{}'\nexec git \"$@\"\n", pipe.0.display())).expect("a program");

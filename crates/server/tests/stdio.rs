@@ -10,7 +10,7 @@ use support::{Client, Fixture, Outcome, descendants, program, wire::wait_for};
 /// A repository in which a blame takes long.
 fn slow_history() -> Fixture {
     use std::fmt::Write as _;
-    let fixture = Fixture::empty();
+    let fixture = Fixture::empty().by_git();
     let mut stream = String::from("feature done\n");
     for commit in 0..3000 {
         let mut lines = String::new();

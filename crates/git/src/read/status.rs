@@ -144,6 +144,10 @@ impl Repo {
     ) -> Result<(gix::Head<'a>, BTreeMap<Vec<u8>, Entry>)> {
         let (head, commit) = head_of(engine)?;
         let tree = commit.map(|commit| commit.tree_id().map(gix::Id::detach)).transpose().map_err(Error::engine)?;
+        if let Some(tree) = tree {
+            // The index may name it, so that nothing below reads it. git fails without it.
+            engine.find_header(tree).map_err(Error::engine)?;
+        }
         let changes = answered(index.staged(engine, tree, cancel), cancel)?;
         let moved = if self.settings.status.renames { self.staged_renames(engine, index, &changes, cancel)? } else { BTreeMap::new() };
         Ok((head, entries_of(changes, &moved)))

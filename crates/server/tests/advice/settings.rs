@@ -40,7 +40,7 @@ pub(crate) const ROWS: &[Row] = &[
     }),
     elsewhere("error/advice/damage.rs", "Ask the operator to rebuild", ("answers/broken.rs", "advice_for_a_broken_repository_repairs_it")),
     followed("error/advice/damage.rs", "Ask the operator to fix what git reports.", |it| {
-        let fixture = Fixture::new();
+        let fixture = Fixture::new().by_git();
         let [git, broken] = ["git", "broken"].map(|name| fixture.home.path().join(name));
         script(
             &git,

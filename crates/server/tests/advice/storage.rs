@@ -49,7 +49,7 @@ impl Pipe {
 
 /// A git that prints its version only once the pipe is released: a call that starts it hangs.
 fn hanging() -> (Fixture, Pipe, String) {
-    let fixture = Fixture::new();
+    let fixture = Fixture::new().by_git();
     let pipe = Pipe::at(fixture.home.path().join("hang"));
     let git = fixture.home.path().join("git");
     fs::write(&git, format!("#!/bin/sh\n[ \"$1\" = version ] && cat '{}'\nexec git \"$@\"\n", pipe.0.display())).expect("a program");
@@ -328,7 +328,7 @@ pub(crate) const ROWS: &[Row] = &[
     along("pipeline/worker.rs", "The change may or may not have been made", "{doubt} {cause}"),
     along("pipeline/worker.rs", "An unresponsive file system", "{doubt} {cause}"),
     followed("error/mod.rs", "Nothing was changed: the call was still queued.", |it| {
-        let (fixture, other) = (Fixture::new(), Fixture::new());
+        let (fixture, other) = (Fixture::new().by_git(), Fixture::new().by_git());
         let gate = Gate::closed(&fixture);
         let [git, began] = ["git", "began"].map(|name| fixture.home.path().join(name).display().to_string());
         // It ignores the signal to end, and holds the only permit.
@@ -413,7 +413,7 @@ pub(crate) const ROWS: &[Row] = &[
     followed("journal/late.rs", "git_branch shows the fetched branches.", late_fetch),
     along("journal/late.rs", "references fetched by then", "git_branch shows the fetched branches."),
     followed("error/mod.rs", "Ask for less: fewer commits", |it| {
-        let fixture = Fixture::new();
+        let fixture = Fixture::new().by_git();
         let git = fixture.home.path().join("git");
         fs::write(&git, "#!/bin/sh\n[ \"$1\" = blame ] && case \"$*\" in *-L*) ;; *) sleep 1000;; esac\nexec git \"$@\"\n")
             .expect("a program");

@@ -107,7 +107,7 @@ pub(crate) const ROWS: &[Row] = &[
         client.text("git_reflog", &reflog);
     }),
     followed("error/advice/mod.rs", "No data was returned from it.", |it| {
-        let fixture = Fixture::new();
+        let fixture = Fixture::new().by_git();
         let git = fixture.home.path().join("git");
         let (seen, config) = (fixture.home.path().join("seen"), fixture.path.join(".git/config"));
         // Another process changes the configuration during a call.

@@ -268,7 +268,7 @@ fn a_setting_that_fails_git_is_no_damage() {
         assert!(!text.contains("fsck") && !text.contains("git reset") && text.contains("--show-origin"), "{setting}: {text}");
     }
     // An unknown error is not called damage, and the index is named only if git names it.
-    let fixture = broken("true");
+    let fixture = broken("true").by_git();
     let git = failing_git(fixture.home.path(), "blame) echo 'fatal: something that nobody has met yet' >&2; exit 128;;");
     let mut client = fixture.serve_with(&["--git", &git], &[]);
     let reply = client.error("git_blame", &json!({"path": "a.txt"}));
@@ -329,7 +329,7 @@ fn failing_git(home: &Path, cases: &str) -> String {
 
 #[test]
 fn disk_errors_count_in_reads_and_from_git() {
-    let fixture = broken("true");
+    let fixture = broken("true").by_git();
     let git = failing_git(
         fixture.home.path(),
         "blame) echo 'error: read error: Input/output error' >&2; echo 'fatal: unable to read tree' >&2; exit 128;;

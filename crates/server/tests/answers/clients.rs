@@ -28,7 +28,7 @@ fn held_commit(fixture: &Fixture, client: &mut Client) -> std::io::Result<Value>
 #[test]
 fn calls_stopped_by_the_end_of_input_get_no_answer() -> Outcome {
     // A change in its hook, another one waiting for it, and a read.
-    let fixture = Fixture::new();
+    let fixture = Fixture::new().by_git();
     let (slow, begun) = (fixture.path.with_file_name("slow-git"), fixture.path.with_file_name("reading"));
     let text =
         format!("#!/bin/sh\ncase \"$*\" in *cat-file*|*blame*) touch '{}'; exec sleep 600;; esac\nexec git \"$@\"\n", begun.display());

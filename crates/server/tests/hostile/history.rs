@@ -80,7 +80,7 @@ fn a_push_runs_no_program_of_a_local_receiver() {
 #[test]
 fn a_git_that_hangs_on_its_version_does_not_block_a_call() {
     for (what, script) in [("hangs", "exec sleep 600"), ("floods", "exec yes"), ("ends badly", "exit 3"), ("says nothing", "exit 0")] {
-        let fixture = Fixture::new();
+        let fixture = Fixture::new().by_git();
         let fake = fixture.path.with_file_name("fake");
         program(&fake, script);
         let mut client = fixture.serve_with(&["--git", &fake.display().to_string()], &[]);

@@ -162,6 +162,12 @@ impl Fixture {
         self
     }
 
+    /// Leaves blames and commits to git processes, which a test can slow down, break or count.
+    pub(crate) fn by_git(self) -> Self {
+        self.git(&["config", "i18n.logOutputEncoding", "UTF-8"]);
+        self
+    }
+
     /// git's standard output; it must succeed.
     pub(crate) fn git(&self, args: &[&str]) -> Vec<u8> {
         let output = self.try_git(args);

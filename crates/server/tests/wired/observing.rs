@@ -233,11 +233,12 @@ fn the_route_and_the_processes_of_each_call_are_logged_at_debug() {
         started["pid"] == ended["pid"] && ended["exit"] == "exit status: 0" && ended["duration_ms"].is_u64()
     };
     for (name, args, read) in
-        [("git_status", json!({}), "status"), ("git_log", json!({}), "log"), ("git_show", json!({"revision": "HEAD"}), "show")]
+        [("git_status", json!({}), "status"), ("git_log", json!({}), "log"), ("git_blame", json!({"path": "a.txt"}), "blame")]
     {
         let all = left(name, args);
         assert!(all.iter().any(|one| is_routed(one, read)), "{name}: {all:?}");
     }
+    fixture.git(&["config", "i18n.logOutputEncoding", "UTF-8"]);
     let all = left("git_blame", json!({"path": "a.txt"}));
     assert!(has_run(&all, "blame"), "{all:?}");
     let all = left("git_commit", json!({"message": "a message of its own"}));
