@@ -1,6 +1,8 @@
 //! The only module that opens repository files: relative to a directory descriptor, following no symbolic link, never
 //! blocking on a pipe, and up to a size limit.
 
+mod change;
+
 use crate::error::{Error, Result};
 pub use rustix::fs::Stat;
 use std::{
@@ -68,6 +70,10 @@ pub struct Folder {
 
 impl Folder {
     /// Opens the directory at `path`; no component may be a symbolic link.
+    ///
+    /// # Errors
+    ///
+    /// The system's; `ELOOP` for symbolic links.
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self { dir: open_folder(path)?, path: path.to_owned() })
     }
@@ -133,6 +139,10 @@ impl Folder {
     }
 
     /// Replaces the content of the regular file at `path`; no component may be a symbolic link.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] if it is not a regular file; the system's.
     pub fn write(&self, path: impl AsRef<Path>, content: &[u8]) -> io::Result<()> {
         use rustix::fs::OFlags;
         let mut file = resolve(self, path.as_ref(), OFlags::WRONLY | OFlags::CREATE)?;
@@ -141,48 +151,6 @@ impl Folder {
         }
         file.set_len(0)?;
         io::Write::write_all(&mut file, content)
-    }
-
-    /// Creates a regular file in it; fails if the name exists.
-    pub fn create_new(&self, name: impl AsRef<Path>) -> io::Result<File> {
-        use rustix::fs::OFlags;
-        resolve(self, name.as_ref(), OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL)
-    }
-
-    /// Opens the regular file at `path` to append to it, and creates it if absent; no component may be a symbolic link.
-    pub fn appending(&self, path: impl AsRef<Path>) -> io::Result<File> {
-        use rustix::fs::OFlags;
-        let file = resolve(self, path.as_ref(), OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND)?;
-        if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
-    }
-
-    /// Opens the directory at `path` below it, and creates those that are absent.
-    pub fn make_folder(&self, path: &Path) -> io::Result<Self> {
-        let mut made = self.folder("")?;
-        for part in path.components() {
-            match rustix::fs::mkdirat(&made.dir, part.as_os_str(), rustix::fs::Mode::from_raw_mode(0o777)) {
-                Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-                Err(err) => return Err(err.into()),
-            }
-            made = made.folder(part)?;
-        }
-        Ok(made)
-    }
-
-    /// Renames an entry of it; replaces a file of the new name.
-    pub fn rename(&self, name: impl AsRef<Path>, new: impl AsRef<Path>) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.dir, name.as_ref(), &self.dir, new.as_ref())?)
-    }
-
-    /// Removes a file of it.
-    pub fn remove(&self, name: impl AsRef<Path>) -> io::Result<()> {
-        Ok(rustix::fs::unlinkat(&self.dir, name.as_ref(), rustix::fs::AtFlags::empty())?)
-    }
-
-    /// Sets the times of a regular file to now; fails if it is absent.
-    pub fn touch(&self, path: impl AsRef<Path>) -> io::Result<()> {
-        let now = std::time::SystemTime::now();
-        self.file(path)?.0.set_times(std::fs::FileTimes::new().set_accessed(now).set_modified(now))
     }
 
     /// The content of the file at `path`; `None` if absent.

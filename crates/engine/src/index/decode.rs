@@ -191,19 +191,19 @@ impl Decoder {
         let word = rest.u16().ok_or_else(ends)?;
         let mut flags = word & (Flags::STAGE | Flags::ASSUME_VALID);
         if word & EXTENDED != 0 {
-            let more = rest.u16().ok_or_else(ends)?;
-            if more & !KNOWN_EXTENDED != 0 {
-                return Err(Error::corrupt(format_args!("unknown index entry format 0x{more:04x}0000")));
+            let second = rest.u16().ok_or_else(ends)?;
+            if second & !KNOWN_EXTENDED != 0 {
+                return Err(Error::corrupt(format_args!("unknown index entry format 0x{second:04x}0000")));
             }
-            flags |= more >> 8;
+            flags |= second >> 8;
         }
-        let start = self.paths.len();
+        let begin = self.paths.len();
         if self.version == 4 { self.compressed_name(rest, word) } else { self.padded_name(rest, word, before) }?;
-        let length = self.paths.len() - start;
+        let length = self.paths.len() - begin;
         if length > MAX_NAME || self.paths.len() > self.limit {
             return Err(Error::Unsupported("an index with names over the size limit"));
         }
-        let (Ok(length), Ok(path)) = (u16::try_from(length), u32::try_from(start)) else { return Err(ends()) };
+        let (Ok(length), Ok(path)) = (u16::try_from(length), u32::try_from(begin)) else { return Err(ends()) };
         self.entries.push(Entry { stat, id, mode, flags: Flags(flags), length, path });
         Ok(())
     }

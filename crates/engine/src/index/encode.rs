@@ -49,7 +49,7 @@ impl Index {
         if options.end_of_entries {
             let mut content = end.to_be_bytes().to_vec();
             content.extend_from_slice(hash(self.kind, &heads)?.as_bytes());
-            extension(&mut out, b"EOIE", &content)?;
+            extension(&mut out, *b"EOIE", &content)?;
         }
         let checksum = if options.skip_hash { self.kind.null() } else { hash(self.kind, &out)? };
         out.extend_from_slice(checksum.as_bytes());
@@ -87,7 +87,7 @@ impl Index {
     /// Writes the extensions in git's order, and returns their heads.
     fn write_extensions(&self, out: &mut Vec<u8>, offsets: &[(usize, u32)]) -> Result<Vec<u8>> {
         let mut heads = Vec::new();
-        let mut write = |name: &[u8; 4], content: &[u8]| {
+        let mut write = |name: [u8; 4], content: &[u8]| {
             heads.extend(extension(out, name, content)?);
             Ok::<_, Error>(())
         };
@@ -97,23 +97,23 @@ impl Index {
                 table.extend_from_slice(&u32::try_from(offset).map_err(Error::corrupt)?.to_be_bytes());
                 table.extend_from_slice(&count.to_be_bytes());
             }
-            write(b"IEOT", &table)?;
+            write(*b"IEOT", &table)?;
         }
         if let Some(content) = self.tree.as_ref().map(TreeCache::to_bytes).filter(|content| !content.is_empty()) {
-            write(b"TREE", &content)?;
+            write(*b"TREE", &content)?;
         }
         if let Some(content) = &self.resolve_undo {
-            write(b"REUC", content)?;
+            write(*b"REUC", content)?;
         }
         Ok(heads)
     }
 }
 
 /// Writes an extension, and returns its head.
-fn extension(out: &mut Vec<u8>, name: &[u8; 4], content: &[u8]) -> Result<[u8; 8]> {
+fn extension(out: &mut Vec<u8>, name: [u8; 4], content: &[u8]) -> Result<[u8; 8]> {
     let mut head = [0; 8];
     let (first, second) = head.split_at_mut(4);
-    first.copy_from_slice(name);
+    first.copy_from_slice(&name);
     second.copy_from_slice(&u32::try_from(content.len()).map_err(Error::corrupt)?.to_be_bytes());
     out.extend_from_slice(&head);
     out.extend_from_slice(content);
