@@ -205,10 +205,17 @@ impl<'a> Reader<'a> {
 
     /// The tracked entries below the directory `name`.
     fn below(&mut self, here: &Here<'_>, name: &[u8], range: Range<usize>, units: &mut Vec<Unit>) -> Result<()> {
-        match self.look_up(here, name, |known| known.is_above_tracked = known.kind == EntryKind::Folder)? {
+        let mut is_file = false;
+        let mark = |known: &mut Name| {
+            known.is_above_tracked = known.kind == EntryKind::Folder;
+            is_file = known.is_tracked;
+        };
+        match self.look_up(here, name, mark)? {
             Some((EntryKind::Folder, _)) => {
-                // What is tracked in an ignored directory is compared, what is not tracked is not listed.
-                let rules = here.rules.filter(|_| !here.ignores(name, EntryKind::Folder)).cloned();
+                // What is tracked in an ignored directory is compared, what is not tracked is not listed. To git, a
+                // directory that is also a submodule has no files of its own.
+                let is_hidden = is_file && self.is_submodule(&here.path(name)) || here.ignores(name, EntryKind::Folder);
+                let rules = here.rules.filter(|_| !is_hidden).cloned();
                 units.push(Unit::Tracked { prefix: [here.prefix, name, b"/"].concat(), range, rules });
                 Ok(())
             }
@@ -233,9 +240,15 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Whether the index has a submodule at the path, in conflict or not.
+    fn is_submodule(&self, path: &[u8]) -> bool {
+        (0..=3).any(|stage| self.tree.index.find(path, stage).is_some_and(Entry::is_submodule))
+    }
+
     /// A file that does not exist.
     fn missing(&mut self, entry: &Entry) {
-        let flags = entry.flags;
+        let (flags, index) = (entry.flags, self.tree.index);
+        self.found.lost_conflict |= flags.stage() != 0 && index.find(index.path(entry), 2).is_some();
         if flags.stage() == 0 && !flags.assume_valid() && !flags.skip_worktree() && !entry.is_sparse_folder() {
             self.changed(entry, b'D');
         }
@@ -342,9 +355,8 @@ impl<'a> Reader<'a> {
     }
 
     fn other_folder(&mut self, here: &Here<'_>, name: &[u8], units: &mut Vec<Unit>) -> Result<()> {
-        let is_submodule = |entry: &Entry| entry.is_submodule();
         let path = here.path(name);
-        if (0..=3).any(|stage| self.tree.index.find(&path, stage).is_some_and(is_submodule)) {
+        if self.is_submodule(&path) {
             return Ok(());
         }
         if let Some(rules) = here.rules {

@@ -71,6 +71,8 @@ pub struct Scan {
     pub submodules: Vec<(Vec<u8>, ObjectId)>,
     /// Directories listed or not by what is in another git directory.
     pub unsettled: Vec<Vec<u8>>,
+    /// The file of a path in conflict is missing, though it is on our side.
+    pub lost_conflict: bool,
     /// There are more differences than were collected.
     pub truncated: bool,
 }
@@ -96,6 +98,7 @@ impl Scan {
         self.mounts.append(&mut other.mounts);
         self.submodules.append(&mut other.submodules);
         self.unsettled.append(&mut other.unsettled);
+        self.lost_conflict |= other.lost_conflict;
         self.truncated |= other.truncated;
     }
 }

@@ -194,7 +194,8 @@ impl Repo {
         let content = self.content(engine);
         let scan = self.scan(&index, &content, self.settings.status.untracked, cancel)?;
         let has = |letter| scan.changes.iter().any(|change| change.letter == letter);
-        if self.settings.status.renames && has(b'A') && (has(b'D') || index.has_conflicts()) {
+        // For git a path in conflict is new here, and can be what became of a deleted one.
+        if self.settings.status.renames && (has(b'A') || index.has_conflicts()) && (has(b'D') || scan.lost_conflict) {
             return Err(only_git("renames in the working tree"));
         }
         if self.sets_files_aside() {
