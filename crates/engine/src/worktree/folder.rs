@@ -245,10 +245,16 @@ impl<'a> Reader<'a> {
         (0..=3).any(|stage| self.tree.index.find(path, stage).is_some_and(Entry::is_submodule))
     }
 
+    /// Notes whether the file of a path in conflict is missing.
+    fn note_conflict(&mut self, entry: &Entry, is_missing: bool) {
+        let index = self.tree.index;
+        self.found.lost_conflict |= is_missing && entry.flags.stage() != 0 && index.find(index.path(entry), 2).is_some();
+    }
+
     /// A file that does not exist.
     fn missing(&mut self, entry: &Entry) {
-        let (flags, index) = (entry.flags, self.tree.index);
-        self.found.lost_conflict |= flags.stage() != 0 && index.find(index.path(entry), 2).is_some();
+        let flags = entry.flags;
+        self.note_conflict(entry, true);
         if flags.stage() == 0 && !flags.assume_valid() && !flags.skip_worktree() && !entry.is_sparse_folder() {
             self.changed(entry, b'D');
         }
@@ -269,7 +275,11 @@ impl<'a> Reader<'a> {
         if entry.is_sparse_folder() {
             return Err(Error::Unsupported("a file outside of the sparse working tree"));
         }
-        if flags.stage() != 0 || flags.assume_valid() || flags.skip_worktree() && !self.tree.sparse {
+        if flags.stage() != 0 {
+            self.note_conflict(entry, kind == EntryKind::Folder);
+            return Ok(());
+        }
+        if flags.assume_valid() || flags.skip_worktree() && !self.tree.sparse {
             return Ok(());
         }
         let letter = match kind {
