@@ -100,9 +100,11 @@ fn build(plans: &[Plan]) -> Outcome<Fixture> {
     Ok(Fixture { _home: home, path, commits })
 }
 
-/// How the commit-graph was written.
-const GRAPHS: [&[&[&str]]; 5] = [
+/// How the objects and the commit-graph were written.
+const GRAPHS: [&[&[&str]]; 6] = [
     &[],
+    // From here on without loose objects.
+    &[&["repack", "-a", "-d", "-f", "-q"]],
     &[&["-c", "commitGraph.changedPathsVersion=1", "commit-graph", "write", "--reachable", "--changed-paths"]],
     &[&["-c", "commitGraph.changedPathsVersion=2", "commit-graph", "write", "--reachable", "--changed-paths"]],
     &[&["-c", "commitGraph.generationVersion=1", "commit-graph", "write", "--reachable"]],
@@ -212,7 +214,7 @@ proptest! {
     ) {
         let checked = || -> Outcome {
             let fixture = build(&plans)?;
-            write_graph(&fixture, GRAPHS[2])?;
+            write_graph(&fixture, GRAPHS[3])?;
             let path = fixture.path.join(".git/objects/info/commit-graph");
             let whole = std::fs::read(&path)?;
             for (place, byte) in &damage {

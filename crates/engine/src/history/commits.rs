@@ -27,7 +27,7 @@ const STRIDE: u32 = 64;
 const MAX_TEXTS: usize = 32;
 /// Longer ones are read again.
 const MAX_TEXT: usize = 64 << 10;
-/// Number of objects after which a walk is long, and reads packs itself.
+/// Number of commits after which a walk is long, and reads packs itself. One that compares trees is long from the start.
 const MANY: u32 = 48;
 
 /// Marks of a walk.
@@ -311,7 +311,7 @@ impl<'r> History<'r> {
     /// Reads an object into the buffer.
     pub(super) fn read(&mut self, id: ObjectId, kind: Kind) -> Result<&[u8]> {
         self.reads = self.reads.saturating_add(1);
-        if self.reads > MANY {
+        if self.reads > MANY || kind == Kind::Tree {
             let (objects, hash) = (&self.objects, self.hash);
             let packs = self.packs.get_or_insert_with(|| Packs::at(objects.store_ref().path(), hash, true));
             if let Some((found, data)) = packs.find(&id) {

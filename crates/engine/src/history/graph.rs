@@ -187,7 +187,8 @@ impl Layer {
         if fan.len != 256 * 4 {
             return Err(wrong());
         }
-        let fanout: Vec<u32> = (0..256).map(|at| file.u32(fan.start + 4 * at)).collect::<Result<_>>()?;
+        let bytes: [u8; 256 * 4] = file.bytes(fan.start)?;
+        let fanout: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|bytes| u32::from_be_bytes(*bytes)).collect();
         if !fanout.is_sorted() {
             return Err(Error::corrupt("the fan-out of a commit-graph is not sorted"));
         }
