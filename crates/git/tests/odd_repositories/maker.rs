@@ -63,8 +63,8 @@ impl Odd {
 }
 
 pub(crate) struct Maker {
-    path: PathBuf,
-    clock: std::cell::Cell<i64>,
+    pub(crate) path: PathBuf,
+    pub(crate) clock: std::cell::Cell<i64>,
 }
 
 impl Maker {

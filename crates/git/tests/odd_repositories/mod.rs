@@ -11,7 +11,7 @@
 
 mod maker;
 
-pub(crate) use maker::{Maker, Odd, git};
+pub(crate) use maker::{Odd, git};
 use std::fs;
 
 pub(crate) type Outcome = Result<(), Box<dyn std::error::Error>>;
