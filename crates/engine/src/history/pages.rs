@@ -4,9 +4,9 @@ use crate::error::{Error, Result};
 use std::{fs::File, os::unix::fs::FileExt};
 
 /// Bytes per block.
-const BLOCK: u64 = 16 << 10;
+const BLOCK: u64 = 4 << 10;
 /// Maximum number of blocks in memory: 32 MiB.
-const MAX_BLOCKS: usize = 2048;
+const MAX_BLOCKS: usize = 8192;
 
 /// A range of bytes in a file.
 #[derive(Clone, Copy, Debug)]
