@@ -254,14 +254,13 @@ impl Repo {
         for Change { path, .. } in files {
             let [value] = answered(content.values(top, index, path, ["diff"]), cancel)?;
             match value {
-                Value::Unspecified => {}
                 Value::Set => drop(forced.insert(path.clone(), false)),
                 Value::Unset => drop(forced.insert(path.clone(), true)),
                 Value::Text(driver) if is_built_in(&driver) || self.settings.diff_drivers.contains(&*String::from_utf8_lossy(&driver)) => {
                     return Err(only_git("a diff driver"));
                 }
-                // git does not know the driver, and treats the file as if it had none.
-                Value::Text(_) => {}
+                // git treats a file with an unknown driver as if it had none.
+                Value::Text(_) | Value::Unspecified => {}
             }
         }
         Ok(forced)
