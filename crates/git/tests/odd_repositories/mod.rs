@@ -262,13 +262,13 @@ pub(crate) fn all() -> Vec<Odd> {
         Odd::new("settings of patches", |m| {
             m.history()
                 .write(".gitattributes", "*.rs diff=unknown\n*.txt diff\n")
-                .write("dir/b.txt", "one\n\ntwo\n\0\n\nthree\n")
+                .write("dir/b.txt", "one\n\ntwo\n\n\nthree\n")
                 .commit("attributes")
                 .run(&["config", "diff.suppressBlankEmpty", "true"])
                 .run(&["config", "diff.interHunkContext", "8"])
                 .run(&["config", "diff.mnemonicPrefix", "true"])
                 .run(&["config", "diff.algorithm", "minimal"]);
-            m.write("dir/b.txt", "one\n\n2\n\0\n\nthree\n").write("a.rs", "x\n").run(&["add", "a.rs"]).write("a.rs", "y\n");
+            m.write("dir/b.txt", "one\n\n2\n\n\nthree\n").write("a.rs", "x\n").run(&["add", "a.rs"]).write("a.rs", "y\n");
         }),
         Odd::new("a merge edited by hand", |m| {
             m.history().run(&["checkout", "-q", "-b", "side", "HEAD~1"]).run(&["mv", "a.rs", "dir/a.rs"]).commit("moved");
