@@ -69,9 +69,12 @@ fn range(start: Option<u64>, end: Option<u64>, count: u32) -> Result<Range<u32>>
     if start.is_none() && end.is_none() {
         return Ok(0..count);
     }
-    let (start, end) = (start.unwrap_or(1), end.unwrap_or_else(|| u64::from(count)));
-    let (start, end) = if end < start && end > 0 { (end, start) } else { (start, end) };
-    if start == 0 || end == 0 || start > u64::from(count) {
+    let (start, end) = match (start.unwrap_or(1), end) {
+        (start, None) => (start, u64::MAX),
+        // git takes the lines from the lower to the higher number.
+        (start, Some(end)) => (start.min(end), start.max(end)),
+    };
+    if start == 0 || start > u64::from(count) {
         return Err(Error::Unsupported("lines that the file lacks"));
     }
     let start = u32::try_from(start - 1).unwrap_or(u32::MAX);
