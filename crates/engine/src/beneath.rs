@@ -309,12 +309,20 @@ fn read_entries(dir: &OwnedFd, _: &mut Vec<u8>, mut each: impl FnMut(&[u8], rust
 }
 
 /// Creates a new file; fails if it exists.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::AlreadyExists`] if there is one.
 #[expect(clippy::disallowed_methods, reason = "the only place that creates repository files")]
 pub fn create_new(path: &Path) -> io::Result<File> {
     File::options().write(true).create_new(true).open(path)
 }
 
 /// Opens a file of the operator or of this program, following symbolic links. Never blocks.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::InvalidInput`] if it is not a regular file.
 pub fn open_own(path: &Path) -> io::Result<(File, Metadata)> {
     use rustix::fs::{Mode, OFlags, open};
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -324,6 +332,10 @@ pub fn open_own(path: &Path) -> io::Result<(File, Metadata)> {
 }
 
 /// The content of such a file, up to the size limit of its kind.
+///
+/// # Errors
+///
+/// As for [`open_own`]; [`io::ErrorKind::FileTooLarge`] beyond the limit.
 pub fn read_own(path: &Path, kind: Kind) -> io::Result<Vec<u8>> {
     let (file, _) = open_own(path)?;
     let mut content = Vec::new();
@@ -360,6 +372,10 @@ pub fn support() -> std::result::Result<(), &'static str> {
 
 /// Opens `path` for a Landlock rule; no component may be a symbolic link. `None` if absent; the flag is true for a
 /// directory.
+///
+/// # Errors
+///
+/// `ELOOP` for symbolic links.
 #[cfg(target_os = "linux")]
 pub fn hold(path: &Path) -> io::Result<Option<(OwnedFd, bool)>> {
     use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
