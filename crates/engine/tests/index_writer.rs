@@ -144,11 +144,8 @@ fn staged(repo: &Repo) -> Result<String, Box<dyn std::error::Error>> {
             _ => 'M',
         };
         let path = String::from_utf8_lossy(&found.path).into_owned();
-        text += &if letter == 'U' {
-            format!("U\t{path}\n")
-        } else {
-            format!(":{:06o} {:06o} {} {} {letter}\t{path}\n", old.0, new.0, old.1, new.1)
-        };
+        let sides = format!(":{:06o} {:06o} {} {} {letter}\t{path}\n", old.0, new.0, old.1, new.1);
+        text.push_str(&if letter == 'U' { format!("U\t{path}\n") } else { sides });
     }
     Ok(text)
 }

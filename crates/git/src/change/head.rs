@@ -93,7 +93,7 @@ impl Repo {
         let (above, name) = path.parent().zip(path.file_name().and_then(|name| name.to_str())).ok_or_else(|| only_git("a branch"))?;
         let folder = common.make_folder(above).map_err(Error::engine)?;
         let lock = Lock::take(&folder, name, line.as_bytes())?;
-        if self.tip(engine, &folder, branch, name)? != old {
+        if Self::tip(engine, &folder, branch, name)? != old {
             return Err(only_git("a branch that has just moved"));
         }
         append(&mut [open_log(git_dir, "HEAD")?, open_log(common, branch)?], &log)?;
@@ -101,7 +101,7 @@ impl Repo {
     }
 
     /// The commit of a branch, while its lock is held.
-    fn tip(&self, engine: &gix::Repository, folder: &Folder, branch: &str, name: &str) -> Result<ObjectId> {
+    fn tip(engine: &gix::Repository, folder: &Folder, branch: &str, name: &str) -> Result<ObjectId> {
         if folder.has(name) {
             let line = folder.line(name).ok_or_else(|| only_git("an unusual branch"))?;
             return ObjectId::from_hex(&line).map_err(Error::engine);
@@ -116,7 +116,8 @@ impl Repo {
 /// True for a branch whose name neither git nor a file system treats specially.
 fn is_ordinary(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+/#".contains(&byte);
-    let is_part = |part: &str| !part.is_empty() && !part.starts_with(['.', '-']) && !part.ends_with('.') && !part.ends_with(".lock");
+    let is_part =
+        |part: &str| !part.is_empty() && !part.starts_with(['.', '-']) && !part.ends_with('.') && part.strip_suffix(".lock").is_none();
     name.starts_with(BRANCHES) && name.bytes().all(is_plain) && !name.contains("..") && name.split('/').all(is_part)
 }
 
