@@ -186,7 +186,7 @@ mod tests {
             watch.add(&folder, dir)?;
         }
         assert!(watch.has(&folder, b"a/b") && !watch.has(&folder, b"c"));
-        fs::read(top.join("a/b/file"))?;
+        folder.read("a/b/file", crate::beneath::Kind::Line)?;
         fs::read_dir(top.join("a/b"))?.count();
         assert_eq!(watch.drain(), Changes::Nothing);
         type Change<'a> = (Changes, &'a dyn Fn() -> io::Result<()>);
