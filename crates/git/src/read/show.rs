@@ -16,6 +16,7 @@ use crate::{
         route::{Route, only_git},
     },
 };
+use engine::history::Mailmap;
 use gix::{ObjectId, bstr::ByteSlice};
 use std::ops::ControlFlow;
 
@@ -58,14 +59,14 @@ impl Repo {
     }
 
     fn show_in_process(&self, engine: &gix::Repository, id: ObjectId, query: &DiffQuery, cancel: &Cancel) -> Result<Patch> {
-        if !self.settings.plain_log || self.has_notes_or_mailmap(engine) {
+        if !self.settings.plain_log || Self::has_notes(engine) || self.location.common_dir.join("shallow").exists() {
             return Err(only_git("the log configuration"));
         }
         if engine.find_header(id).map_err(Error::engine)?.size() > MAX_COMMIT {
             return Err(only_git("a commit too large to be held here"));
         }
         let commit = engine.find_commit(id).map_err(Error::engine)?;
-        let mut prelude = prelude(&commit)?;
+        let mut prelude = prelude(&commit, &self.mailmap(engine)?)?;
         let parents: Vec<ObjectId> = commit.parent_ids().map(gix::Id::detach).collect();
         if parents.len() > 1 {
             if !query.paths.is_empty() {
@@ -84,10 +85,8 @@ impl Repo {
         Ok(with_prelude(patch, prelude))
     }
 
-    fn has_notes_or_mailmap(&self, engine: &gix::Repository) -> bool {
-        let notes = engine.try_find_reference("refs/notes/commits").is_ok_and(|found| found.is_none());
-        let shallow = self.location.common_dir.join("shallow").exists();
-        !notes || shallow || self.has_mailmap(engine)
+    fn has_notes(engine: &gix::Repository) -> bool {
+        !engine.try_find_reference("refs/notes/commits").is_ok_and(|found| found.is_none())
     }
 
     /// Passes the bytes of the blob `id` to `each` until it breaks. Large blobs use a git process, which can be killed.
@@ -128,7 +127,7 @@ fn with_prelude(patch: Patch, mut prelude: Vec<u8>) -> Patch {
 }
 
 /// The header `git show` prints before the patch.
-fn prelude(commit: &gix::Commit<'_>) -> Result<Vec<u8>> {
+fn prelude(commit: &gix::Commit<'_>, mailmap: &Mailmap) -> Result<Vec<u8>> {
     let text = CommitText::of(&commit.data);
     let message = text.message;
     if text.is_encoded || message.contains(&b'\t') || message.trim_ascii().is_empty() {
@@ -144,9 +143,10 @@ fn prelude(commit: &gix::Commit<'_>) -> Result<Vec<u8>> {
         out.extend_from_slice(format!("Merge: {}\n", parents.join(" ")).as_bytes());
     }
     out.extend_from_slice(b"Author: ");
-    out.extend_from_slice(author.name);
+    let (name, email) = mailmap.map(author.name, author.email);
+    out.extend_from_slice(name);
     out.extend_from_slice(b" <");
-    out.extend_from_slice(author.email);
+    out.extend_from_slice(email);
     out.extend_from_slice(format!(">\nDate:   {date}\n\n").as_bytes());
     let lines = message.lines().map(<[u8]>::trim_ascii_end);
     let mut blank = 0;

@@ -71,7 +71,7 @@ impl Repo {
     }
 
     /// The mailmap that git uses.
-    fn mailmap(&self, engine: &gix::Repository) -> Result<Mailmap> {
+    pub(crate) fn mailmap(&self, engine: &gix::Repository) -> Result<Mailmap> {
         if self.settings.names_mailmap || self.settings.conditional {
             return Err(only_git("a configured mailmap"));
         }
