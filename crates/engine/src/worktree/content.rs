@@ -24,7 +24,7 @@ pub struct Content<'a> {
     objects: Mutex<gix::Repository>,
     kind: gix::hash::Kind,
     settings: Settings,
-    old_patterns: bool,
+    has_old_patterns: Box<dyn Fn() -> bool + Send + Sync + 'a>,
     load: Load<'a>,
     globals: OnceLock<Attributes>,
     /// The attributes in the directories of files that were compared.
@@ -48,21 +48,21 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// Content of a repository. `load` reads the attributes outside of its working tree. `old_patterns` is true if git is
-    /// older than 2.52, which reads a pattern such as `a**/b` in another way than this engine.
+    /// Content of a repository. `load` reads the attributes outside of its working tree. `has_old_patterns` is
+    /// whether git is older than 2.52, which reads a pattern such as `a**/b` as this engine does; few need to know.
     pub fn new(
         objects: gix::Repository,
         settings: Settings,
-        old_patterns: bool,
+        has_old_patterns: impl Fn() -> bool + Send + Sync + 'a,
         load: impl Fn() -> Result<Attributes> + Send + Sync + 'a,
     ) -> Self {
-        let (kind, load) = (objects.object_hash(), Box::new(load));
-        Self { objects: Mutex::new(objects), kind, settings, old_patterns, load, globals: OnceLock::new(), folders: Mutex::default() }
+        let (kind, load, has_old_patterns) = (objects.object_hash(), Box::new(load), Box::new(has_old_patterns));
+        Self { objects: Mutex::new(objects), kind, settings, has_old_patterns, load, globals: OnceLock::new(), folders: Mutex::default() }
     }
 
     /// Whether the engine reads ambiguous patterns as this git does.
     pub(super) fn reads_ambiguous_patterns(&self) -> bool {
-        self.old_patterns
+        (self.has_old_patterns)()
     }
 
     /// The filter driver of a tracked file.
@@ -194,7 +194,7 @@ impl<'a> Content<'a> {
                 entered
             };
         }
-        if attributes.is_ambiguous() && !self.old_patterns {
+        if attributes.is_ambiguous() && !self.reads_ambiguous_patterns() {
             return Err(Error::Unsupported("attributes that versions of git read differently"));
         }
         Ok(attributes)

@@ -36,7 +36,7 @@ impl Repo {
 
     /// What the comparison of content needs.
     pub(crate) fn content(&self, engine: &gix::Repository) -> Content<'_> {
-        let is_old = self.git.version().is_ok_and(|version| version.number < CHANGED_PATTERNS);
+        let is_old = || self.git.version().is_ok_and(|version| version.number < CHANGED_PATTERNS);
         Content::new(engine.clone(), self.settings.status.conversion.clone(), is_old, || self.attributes())
     }
 
