@@ -26,12 +26,12 @@ fn call_prints_text_and_fails_with_the_tool() -> Outcome {
 fn versions_are_printed_and_a_missing_or_old_git_is_explained() -> Outcome {
     let text = String::from_utf8(program().arg("--version").output()?.stdout)?;
     assert!(text.contains("commit ") && text.contains("git 2."), "{text}");
-    let fixture = Fixture::new();
+    let fixture = Fixture::new().by_git();
     let old = fixture.path.join("../old-git");
     fs::write(&old, "#!/bin/sh\necho git version 2.39.5\n")?;
     fs::set_permissions(&old, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     for (git, expect) in [("/nonexistent/git".to_owned(), "Install git 2.40"), (old.display().to_string(), "2.39.5 is too old")] {
-        let output = program().arg("-r").arg(&fixture.path).args(["--git", &git, "call", "git_diff"]).output()?;
+        let output = program().arg("-r").arg(&fixture.path).args(["--git", &git, "call", "git_blame", r#"{"path": "a.txt"}"#]).output()?;
         let text = String::from_utf8(output.stderr)?;
         assert!(!output.status.success() && text.contains(expect), "{text}");
     }

@@ -33,9 +33,6 @@ use std::{
     os::unix::ffi::OsStrExt,
 };
 
-/// Maximum size of a blob compared in-process. Larger ones go to a git process, which can be killed.
-pub(crate) const MAX_BLOB: u64 = 8 << 20;
-
 /// Maximum number of paths compared in-process.
 const MAX_CHANGES: usize = 200_000;
 

@@ -4,8 +4,8 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     read::{
-        diff::{DiffQuery, MAX_BLOB, Sides},
-        patch::Patch,
+        diff::{DiffQuery, Sides},
+        patch::{MAX_BLOB, Patch},
         render::Written,
         scan::answered,
         trees::Change,

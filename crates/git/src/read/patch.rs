@@ -3,6 +3,9 @@
 use crate::{quote, read::filtered::NotCompared};
 use std::collections::{BTreeSet, BinaryHeap};
 
+/// Maximum size of a blob compared in-process. Larger ones go to a git process, which can be killed.
+pub(crate) const MAX_BLOB: u64 = 8 << 20;
+
 /// How much of a patch is kept in memory while it is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Keep {

@@ -4,8 +4,7 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     read::{
-        diff::MAX_BLOB,
-        patch::{Collector, FilePatch, Keep, Patch},
+        patch::{Collector, FilePatch, Keep, MAX_BLOB, Patch},
         trees::Change,
     },
     repo::{patch_settings::PatchSettings, rev::Abbreviator, route::only_git},

@@ -217,7 +217,6 @@ fn the_route_and_the_processes_of_each_call_are_logged_at_debug() {
     assert!(operate(&server, &["debug", "on"]).status.success());
     fixture.write("a.txt", "changed\n");
     fixture.git(&["add", "a.txt"]);
-    // What `tool` leaves in the log.
     let left = |name: &str, args: Value| {
         let last = server.get("/logs?limit=1")["last"].clone();
         let result = tool(&server, name, args);
