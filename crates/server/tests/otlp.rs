@@ -79,7 +79,7 @@ fn text(attributes: &[KeyValue], name: &str) -> Option<String> {
 #[test]
 fn the_spans_of_a_call_are_one_tree_in_the_trace_of_the_client() -> Outcome {
     let (port, kept) = receiver()?;
-    let fixture = Fixture::new();
+    let fixture = Fixture::new().by_git();
     let file = fixture.home.path().join("config.toml");
     std::fs::write(&file, format!("[telemetry]\notlp_endpoint = \"http://127.0.0.1:{port}\"\n"))?;
     let server = Administered::start(&fixture, &["--config", &file.display().to_string()], &[("OTEL_BSP_SCHEDULE_DELAY", "100")]);
