@@ -1,6 +1,6 @@
 //! Property tests: histories of random shape, dates and content, against git itself.
 
-#![allow(clippy::disallowed_methods, reason = "tests compare with git itself")]
+#![allow(clippy::disallowed_methods, clippy::format_collect, reason = "tests compare with git itself")]
 
 use engine::{
     Never,
@@ -173,7 +173,8 @@ fn containing(fixture: &Fixture, wanted: ObjectId) -> Outcome {
     let mut ours: Vec<String> = fixture.commits.iter().zip(found).filter(|(_, found)| *found).map(|(id, _)| id.to_string()).collect();
     let theirs = git(&fixture.path, &["for-each-ref", "--format=%(objectname)", &format!("--contains={wanted}")])?;
     let mut theirs: Vec<String> = theirs.lines().map(str::to_owned).collect();
-    (ours.sort(), theirs.sort());
+    ours.sort();
+    theirs.sort();
     assert_eq!(ours, theirs, "contain {wanted}");
     Ok(())
 }

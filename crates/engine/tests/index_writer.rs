@@ -144,8 +144,12 @@ fn staged(repo: &Repo) -> Result<String, Box<dyn std::error::Error>> {
             _ => 'M',
         };
         let path = String::from_utf8_lossy(&found.path).into_owned();
-        let sides = format!(":{:06o} {:06o} {} {} {letter}\t{path}\n", old.0, new.0, old.1, new.1);
-        text.push_str(&if letter == 'U' { format!("U\t{path}\n") } else { sides });
+        if letter == 'U' {
+            text += &["U\t", &path, "\n"].concat();
+        } else {
+            let sides = format!(":{:06o} {:06o} {} {} {letter}\t", old.0, new.0, old.1, new.1);
+            text += &[&sides, path.as_str(), "\n"].concat();
+        }
     }
     Ok(text)
 }

@@ -1,6 +1,11 @@
 //! Compares line differences with those of git itself, on random texts.
 
-#![allow(clippy::disallowed_methods, reason = "the test asks git")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "the test asks git, prints its seed and fails loudly"
+)]
 
 use engine::{
     Never,

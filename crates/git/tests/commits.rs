@@ -99,7 +99,10 @@ fn state(odd: &Odd) -> Result<BTreeMap<String, String>, Box<dyn std::error::Erro
         let mode = fs::symlink_metadata(&path)?.permissions().mode();
         if text.starts_with("objects") {
             let modes = state.entry("modes of objects".to_owned()).or_insert_with(String::new);
-            *modes += &if modes.contains(&format!("{mode:o}")) { String::new() } else { format!("{mode:o} ") };
+            let mode = [format!("{mode:o}"), " ".to_owned()].concat();
+            if !modes.contains(&mode) {
+                *modes += &mode;
+            }
         } else if !(text.starts_with("sharedindex") || text.starts_with("reftable") || path.is_symlink()) {
             let content = if text.ends_with("index") { String::new() } else { masked(&fs::read(path)?, &ids) };
             let content = content.replace(&*odd.home.path().to_string_lossy(), "HOME");
@@ -251,8 +254,8 @@ fn nothing_is_left_of_a_commit_without_changes() -> Outcome {
     let committed = open(&odd)?.commit(&request, &Cancel::never())?;
     assert_eq!((committed.route, committed.parent, committed.before), (Route::Engine, committed.before, committed.parent));
     assert_eq!(odd.git(&["rev-parse", "HEAD"]), format!("{}\n", committed.id).into_bytes());
-    let left = fs::read_dir(odd.path.join(".git"))?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    assert!(left.filter(|name| name.contains(".lock") || name.contains("mcp-")).next().is_none());
+    let mut left = fs::read_dir(odd.path.join(".git"))?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    assert!(!left.any(|name| name.contains(".lock") || name.contains("mcp-")));
     Ok(())
 }
 

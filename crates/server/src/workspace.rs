@@ -107,6 +107,11 @@ impl Workspaces {
         }
     }
 
+    /// Whether the worktree at `path` may be a workspace. This looks at its name alone.
+    pub(crate) fn may_be(path: &Path) -> bool {
+        handle_in(path).is_some()
+    }
+
     /// Refuses a path, in any spelling, that ends in another principal's handle.
     pub(crate) fn check_path(&self, path: &Path, principal: &str) -> Result<(), Error> {
         let Some(handle) = handle_in(path) else { return Ok(()) };

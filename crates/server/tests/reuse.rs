@@ -47,11 +47,12 @@ fn answers(client: &mut Client) -> Vec<(String, Value)> {
     reads.map(answer).collect()
 }
 
-type Step<'a> = (&'static str, &'a dyn Fn(&Fixture) -> io::Result<()>);
+type Change = dyn Fn(&Fixture) -> io::Result<()>;
+type Step<'a> = (&'static str, &'a Change);
 
 /// Changes by git, by editors and by hand.
 fn steps() -> Vec<Step<'static>> {
-    fn git(args: &'static [&'static str]) -> Box<dyn Fn(&Fixture) -> io::Result<()>> {
+    fn git(args: &'static [&'static str]) -> Box<Change> {
         Box::new(move |fixture| {
             fixture.git(args);
             Ok(())
@@ -136,7 +137,7 @@ fn replies(server: &Administered) -> Value {
 }
 
 #[test]
-fn what_is_read_again_is_found_until_something_changes() -> Outcome {
+fn what_is_read_again_is_found_until_something_changes() {
     let fixture = Fixture::new();
     let server = Administered::start(&fixture, &[], &[]);
     let read = || {
@@ -158,11 +159,10 @@ fn what_is_read_again_is_found_until_something_changes() -> Outcome {
         (0..3).for_each(|_| drop(tool(&server, "git_log", args.clone())));
     }
     assert_eq!(hits(), before);
-    Ok(())
 }
 
 #[test]
-fn the_cache_stays_within_its_bytes_and_can_be_disabled() -> Outcome {
+fn the_cache_stays_within_its_bytes_and_can_be_disabled() {
     let fixture = Fixture::new();
     fixture.write("long.txt", "a line of text\n".repeat(2000)).commit("long");
     let server = Administered::start(&fixture, &[], &[("MCP_GIT_REPLY_BYTES", "65536")]);
@@ -179,5 +179,4 @@ fn the_cache_stays_within_its_bytes_and_can_be_disabled() -> Outcome {
         tool(&off, "git_status", json!({}));
     }
     assert_eq!((&replies(&off)["entries"], &replies(&off)["enabled"]), (&json!(0), &json!(false)));
-    Ok(())
 }

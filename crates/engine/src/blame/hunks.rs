@@ -109,7 +109,7 @@ mod tests {
         #[test]
         fn one_hunk_is_what_a_comparison_finds(start in "[abc\n]{0,90}", a in "[abcd\n]{0,8}", b in "[abcde\n]{0,8}", end in "[abc\n]{0,90}", times in 1_usize..20) {
             let tail = end.repeat(times);
-            let (old, new) = ([&start, &a, &tail].map(|part| part.as_bytes()).concat(), [&start, &b, &tail].map(|part| part.as_bytes()).concat());
+            let (old, new) = ([&start, &a, &tail].map(String::as_bytes).concat(), [&start, &b, &tail].map(String::as_bytes).concat());
             let options = Options { no_context: true, ..Options::default() };
             let expect = lines(&old, &new, options, &Never)?;
             if let Some(hunk) = one_hunk(&old, &new) {

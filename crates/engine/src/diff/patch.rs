@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn hunks_are_joined_across_the_configured_gap() {
-        let old: String = (0..30).map(|n| format!("{n}\n")).collect();
+        let old: String = (0..30).flat_map(|n| [n.to_string(), "\n".to_owned()]).collect();
         let new = old.replace("5\n", "x\n");
         let count = |between| text(Some(&side("f", &old)), Some(&side("f", &new)), &Style { between, ..style() }).matches("@@ -").count();
         assert_eq!((count(0), count(3), count(4)), (3, 3, 1));

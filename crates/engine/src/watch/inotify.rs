@@ -172,6 +172,7 @@ mod tests {
     use super::*;
     use std::fs;
 
+    type Change<'a> = (Changes, &'a dyn Fn() -> io::Result<()>);
     type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
 
     #[test]
@@ -189,7 +190,6 @@ mod tests {
         folder.read("a/b/file", crate::beneath::Kind::Line)?;
         fs::read_dir(top.join("a/b"))?.count();
         assert_eq!(watch.drain(), Changes::Nothing);
-        type Change<'a> = (Changes, &'a dyn Fn() -> io::Result<()>);
         let changes: [Change<'_>; 7] = [
             (Changes::Files, &|| fs::write(top.join("a/b/file"), "22")),
             (Changes::Files, &|| fs::write(top.join("a/b/new"), "")),

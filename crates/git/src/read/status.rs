@@ -33,6 +33,9 @@ const MAX_ENTRIES: usize = 500_000;
 /// Maximum bytes of git's output read for a listing.
 const MAX_OUTPUT: usize = 256 << 20;
 
+/// The paths of submodules, with their commits.
+type Submodules = Vec<(Vec<u8>, ObjectId)>;
+
 /// A working tree's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -185,7 +188,7 @@ impl Repo {
     }
 
     /// The status, without the commits of the submodules that it names.
-    fn status_in_process(&self, engine: &gix::Repository, cancel: &Cancel) -> Result<(Status, Vec<(Vec<u8>, ObjectId)>)> {
+    fn status_in_process(&self, engine: &gix::Repository, cancel: &Cancel) -> Result<(Status, Submodules)> {
         if let Some(why) = self.settings.status.odd {
             return Err(only_git(why));
         }

@@ -50,9 +50,11 @@ impl StatusSettings {
     pub(crate) fn of(file: &File) -> Self {
         let is = |key: &str| matches!(file.boolean(key), Ok(Some(true)));
         let is_not = |key: &str| matches!(file.boolean(key), Ok(Some(false)));
-        let mut settings = Self::default();
-        settings.comparison = Comparison { trust_ctime: !is_not("core.trustCtime"), file_mode: !is_not("core.fileMode"), whole_stat: true };
-        settings.sparse = is("core.sparseCheckout") && !is("sparse.expectFilesOutsideOfPatterns");
+        let mut settings = Self {
+            comparison: Comparison { trust_ctime: !is_not("core.trustCtime"), file_mode: !is_not("core.fileMode"), whole_stat: true },
+            sparse: is("core.sparseCheckout") && !is("sparse.expectFilesOutsideOfPatterns"),
+            ..Self::default()
+        };
         if is("core.ignoreCase") || is_not("core.symlinks") || is("core.precomposeUnicode") {
             settings.leave("a file system with other rules for names");
         }

@@ -21,7 +21,7 @@ use std::{
 };
 
 /// A repository is watched once it is read twice within this time.
-const IN_USE: Duration = Duration::from_secs(60);
+const IN_USE: Duration = Duration::from_mins(1);
 /// How long an answer is given again: changes through a memory map, a second name of a file, or a mount are not reported.
 const RECHECK: Duration = Duration::from_secs(10);
 /// Maximum number of watched folders of a repository.

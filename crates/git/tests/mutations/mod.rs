@@ -205,7 +205,7 @@ impl Mutator {
         }
         let time = match self.random.below(4) {
             0 => time,
-            1 => time + Duration::from_nanos(1_000),
+            1 => time + Duration::from_micros(1),
             2 => time - Duration::from_secs(100),
             _ => time + Duration::from_secs(100),
         };

@@ -9,6 +9,7 @@ use crate::{
     caller::Caller,
     error::{Error, Kind},
     tool::ToolServices,
+    workspace::Workspaces,
 };
 use git::{Cancel, Repo, Repositories};
 use guard::Class;
@@ -172,8 +173,7 @@ impl Finder {
         if wanted.workspace.is_some() {
             return None;
         }
-        let repo = self.repositories.peek(&self.locate(wanted).ok()?)?;
-        self.services.workspaces.check(repo.top(), &self.principal).ok()?;
+        let repo = self.repositories.peek(&self.locate(wanted).ok()?).filter(|repo| !Workspaces::may_be(repo.top()))?;
         confine(repo.top(), self.client_roots.as_deref()).ok()?;
         Some(repo)
     }

@@ -217,10 +217,11 @@ fn memory_full() -> Scene {
 fn used() -> Scene {
     let scene = running(&[]);
     for _ in 0..3 {
-        tool(scene.server(), "git_log", json!({"max_count": "1"}));
+        tool(scene.server(), "git_log", json!({"max_count": "1", "start_timestamp": "10 years ago"}));
     }
     tool(scene.server(), "git_show", json!({"revision": "nowhere"}));
-    let called = |scene: &mut Scene| drop(tool(scene.server(), "git_diff", json!({})));
+    scene.fixture.git(&["config", "i18n.logOutputEncoding", "UTF-8"]);
+    let called = |scene: &mut Scene| drop(tool(scene.server(), "git_blame", json!({"path": "a.txt"})));
     scene.on("called", called).on("ended", Scene::ends)
 }
 

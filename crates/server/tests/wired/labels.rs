@@ -26,7 +26,7 @@ fn each_diagnosis_has_its_labels() {
         (&["status", "memory"], &["Memory in use", "At most", "Allocated", "Limit", "Growth", "New calls"]),
         (
             &["status", "memory", "--trim"],
-            &["Memory before", "Memory after", "Memory recovered", "Cleared repositories", "Cleared validation"],
+            &["Memory before", "Memory after", "Memory recovered", "Cleared repositories", "Cleared validation", "Cleared replies"],
         ),
         (
             &["circuits", "list"],

@@ -269,6 +269,7 @@ fn orphaned_worktrees_are_adopted_or_reported() {
 #[test]
 fn emergency_recovery_continues_after_a_failed_step() {
     let (fixture, remote) = published();
+    let fixture = fixture.by_git();
     // A commit that ignores the signal to end delays the first step while another call starts.
     let (git, began) = (fixture.home.path().join("git.sh"), fixture.home.path().join("began"));
     let waits = format!("trap '' TERM; touch '{}'; sleep 60", began.display());
