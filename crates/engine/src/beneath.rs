@@ -162,7 +162,7 @@ impl Folder {
         Ok(self.read_with_metadata(path, kind)?.map(|(content, _)| content))
     }
 
-    /// [`Folder::read`], with what the system knows of the file.
+    /// [`Folder::read`], with the metadata of the file.
     ///
     /// # Errors
     ///

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 
-/// Tells loops whether to go on.
+/// Stops loops whose result is no longer wanted.
 pub trait Stop: Sync {
     /// Whether the work is no longer wanted.
     fn is_stopped(&self) -> bool;

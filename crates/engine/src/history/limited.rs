@@ -45,7 +45,7 @@ impl History<'_> {
 }
 
 impl Walk<'_> {
-    /// Visits commits until none can be hidden any more, and keeps those to show.
+    /// Visits commits until none can still be hidden, and keeps those to show.
     pub(super) fn limit(&mut self) -> Result<()> {
         let (mut slop, mut last_date) = (SLOP, u64::MAX);
         let mut kept = Vec::new();

@@ -71,8 +71,8 @@ impl Queue {
 }
 
 impl History<'_> {
-    /// The commit among `names` that is nearest to `id`, which is none of them; `None` if it reaches none. The flag of a name
-    /// tells whether it is an annotated tag.
+    /// The commit among `names` that is nearest to `id`, which is none of them; `None` if it reaches none. The flag of a name is
+    /// true for an annotated tag.
     ///
     /// # Errors
     ///

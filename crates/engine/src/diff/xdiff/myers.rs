@@ -1,4 +1,4 @@
-//! Searches the shortest script by Myers' algorithm in linear space, and gives up as early as git does.
+//! Searches the shortest script by Myers' algorithm in linear space, with the cost limit of git.
 
 use crate::{
     diff::xdiff::{
