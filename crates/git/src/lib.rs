@@ -28,10 +28,10 @@ pub use error::{Child, Error, FailedHook, Halt, Holder, InSubmodule, LockFile, M
 pub use gix::{ObjectId, url::Scheme};
 pub use read::blame::{BlameQuery, BlamedLine, Origin};
 pub use read::branch::{Branch, BranchKind, BranchQuery, Branches};
-pub use read::diff::{DiffQuery, Sides};
 pub use read::fields::{MAX_FIELD, MAX_SUBJECT};
 pub use read::filtered::{NotCompared, Unseen};
 pub use read::grep::{GrepQuery, GrepSummary};
+pub use read::sides::{DiffQuery, Sides};
 // For the test that compares the list with git's.
 pub use name::{Ambiguity, BranchName, Place, Range, RelPath, RemoteName, Rev, TagName};
 pub use process::environment::{INHERITED, adopt_environment};

@@ -279,9 +279,9 @@ mod tests {
     }
 
     fn side<'a>(path: &'a str, content: &'a str) -> Side<'a> {
-        let mut id = [0; 20];
+        let mut id = [0_u8; 20];
         for (at, byte) in content.bytes().enumerate() {
-            id[at % 20] = u8::wrapping_add(id[at % 20].wrapping_mul(31), byte);
+            id[at % 20] = id[at % 20].wrapping_mul(31).wrapping_add(byte);
         }
         let (path, content) = (path.as_bytes(), content.as_bytes());
         Side { path, mode: 0o100_644, id: ObjectId::Sha1(id), abbreviated: "1234567", content, binary: None }

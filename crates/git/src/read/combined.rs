@@ -4,9 +4,9 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     read::{
-        diff::{DiffQuery, Sides},
         patch::{Collector, Patch},
         render::{SUBMODULE, Written, file_patch},
+        sides::{DiffQuery, Sides},
         trees::Change,
     },
     repo::{Repo, rev::Abbreviator},

@@ -10,9 +10,10 @@ use crate::{
             Inside, Naming,
             ignore::{Ignore, Reach},
         },
-        patch::{Keep, Parser, Patch},
+        patch::{Parser, Patch},
         render::{Renderer, SUBMODULE, Written},
         scan::answered,
+        sides::{DiffQuery, Sides},
         trees::{Change, Walk},
     },
     repo::{
@@ -20,7 +21,6 @@ use crate::{
         patch_settings::is_built_in,
         rev::Abbreviator,
         route::{Route, only_git},
-        settings::Settings,
     },
 };
 use engine::{diff::patch::Style, index::Index, rules::Value};
@@ -35,55 +35,6 @@ use std::{
 
 /// Maximum number of paths compared in-process.
 const MAX_CHANGES: usize = 200_000;
-
-/// The two sides of a difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sides {
-    /// The index against the working tree.
-    Unstaged,
-    /// `HEAD` against the index.
-    Staged,
-    /// A commit against the working tree.
-    Worktree(ObjectId),
-    /// A commit or tree, or the empty tree, against another.
-    Trees(Option<ObjectId>, ObjectId),
-}
-
-impl Sides {
-    /// The path prefixes of both sides in a patch.
-    fn prefixes(self, settings: &Settings) -> [&str; 2] {
-        match (&settings.prefixes, self) {
-            (Some([old, new]), _) => [old, new],
-            (None, Self::Unstaged) => ["i/", "w/"],
-            (None, Self::Worktree(_)) => ["c/", "w/"],
-            (None, Self::Staged) => ["c/", "i/"],
-            (None, Self::Trees(..)) => ["a/", "b/"],
-        }
-    }
-}
-
-/// What to compare and how to show it.
-#[derive(Clone, Debug)]
-pub struct DiffQuery {
-    /// The two sides.
-    pub sides: Sides,
-    /// Only these paths; all when empty.
-    pub paths: Vec<RelPath>,
-    /// Paths to exclude.
-    pub exclude: Vec<RelPath>,
-    /// Lines of context around each change; as configured if absent.
-    pub context: Option<u32>,
-    /// How much of the patch to keep.
-    pub keep: Keep,
-}
-
-impl DiffQuery {
-    /// Whether a path is compared.
-    pub(crate) fn wants(&self, path: &[u8]) -> bool {
-        let covers = |paths: &[RelPath]| paths.iter().any(|other| other.covers(path));
-        (self.paths.is_empty() || covers(&self.paths)) && !covers(&self.exclude)
-    }
-}
 
 impl Repo {
     /// The patch between two sides, as `git diff` prints it.

@@ -4,10 +4,10 @@ use crate::{
     cancel::Cancel,
     error::{Error, Result},
     read::{
-        diff::{DiffQuery, Sides},
         patch::{MAX_BLOB, Patch},
         render::Written,
         scan::answered,
+        sides::{DiffQuery, Sides},
         trees::Change,
     },
     repo::{Repo, rev::head_of, route::only_git},

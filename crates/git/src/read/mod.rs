@@ -22,6 +22,7 @@ pub(crate) mod render;
 pub(crate) mod scan;
 pub(crate) mod shallow;
 pub(crate) mod show;
+pub(crate) mod sides;
 pub(crate) mod status;
 pub(crate) mod tagged;
 pub(crate) mod trees;

@@ -7,8 +7,8 @@ use crate::{
     process::Mode,
     read::{
         commit_text::CommitText,
-        diff::DiffQuery,
         patch::{Keep, MAX_BLOB, MAX_PRELUDE, Parser, Patch},
+        sides::DiffQuery,
     },
     repo::{
         Repo,

@@ -6,12 +6,12 @@ use crate::{
     name::RelPath,
     process::Mode,
     read::{
-        diff::{DiffQuery, Sides},
         filtered::NotCompared,
         modules::ignore::{Ignore, Reach},
         patch::Keep,
         render::Written,
         scan::answered,
+        sides::{DiffQuery, Sides},
         trees::Change,
         upstream,
     },

@@ -54,18 +54,7 @@ impl Repo {
                 return Err(Error::OutsideRoots { path: target, what: "core.worktree" });
             }
         }
-        let mut paths = vec![
-            location.top().join(".git"),
-            location.top().to_owned(),
-            location.git_dir.join("config.worktree"),
-            location.git_dir.join("commondir"),
-            location.common_dir.join("config"),
-            location.common_dir.join("objects/info/alternates"),
-            location.common_dir.join("shallow"),
-        ];
-        paths.extend(settings.files.iter().cloned());
-        let replaced = FileState::of_entries(location.common_dir.join("refs/replace"));
-        let stamps = paths.into_iter().map(FileState::of).chain([replaced]).collect();
+        let stamps = stamps(&location, &settings);
         let guarded = Guarded::new(allowed.policy.sandbox, &git, &location, &settings, &borrowed)?;
         let mut repo = Self {
             git,
@@ -110,6 +99,22 @@ impl Repo {
             list.unwrap_or_default().split(|&byte| byte == b'\n').all(|id| id.is_empty() || ObjectId::from_hex(id).is_ok())
         })
     }
+}
+
+/// The state of the files that define a repository.
+fn stamps(location: &Location, settings: &Settings) -> Vec<FileState> {
+    let mut paths = vec![
+        location.top().join(".git"),
+        location.top().to_owned(),
+        location.git_dir.join("config.worktree"),
+        location.git_dir.join("commondir"),
+        location.common_dir.join("config"),
+        location.common_dir.join("objects/info/alternates"),
+        location.common_dir.join("shallow"),
+    ];
+    paths.extend(settings.files.iter().cloned());
+    let replaced = FileState::of_entries(location.common_dir.join("refs/replace"));
+    paths.into_iter().map(FileState::of).chain([replaced]).collect()
 }
 
 /// Opens the repository in-process. `None` if only git supports its format.
