@@ -14,7 +14,7 @@ use std::{
 
 const MAX_LEN: usize = 4096;
 /// The pathspec prefix that makes git match the path literally. git runs at the top of the working tree; with `top`, git
-/// 2.47.3 uses no Bloom filters.
+/// 2.47.3 uses no Bloom filters (`findings/git_top_magic_ignores_bloom_filters.sh`).
 pub(crate) const LITERAL: &[u8] = b":(literal)";
 
 /// A revision as a caller writes it: not an option, one line, no NUL.

@@ -62,7 +62,7 @@ const LONG: &[(&str, &str, usize, &str)] = &[
     ("crates/mcp/src/http/front.rs", "screen", 90, "the checks of a request, in the order in which they refuse it"),
     ("crates/mcp/src/http/mod.rs", "serve", 95, "one loop over listeners, connections and the stop"),
     ("crates/mcp/src/http/socket.rs", "run", 67, "one loop over both directions of a WebSocket"),
-    ("crates/server/src/app.rs", "new", 96, "the composition of all parts"),
+    ("crates/server/src/app.rs", "new", 97, "the composition of all parts"),
     ("crates/server/src/cli/admin/mod.rs", "prepare", 75, "an arm for each sub-command"),
     ("crates/server/src/cli/mod.rs", "run", 76, "an arm for each sub-command"),
     ("crates/server/src/cli/supervise.rs", "supervise", 73, "one loop over workers, requests and signals"),

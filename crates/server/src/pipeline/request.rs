@@ -5,7 +5,6 @@ use super::{
     envelope::{Aim, Envelope},
     panicked,
     resolve::{Finder, Wanted},
-    reuse,
     services::Services,
     timings::Timings,
     worker::Worker,
@@ -66,9 +65,21 @@ pub(super) struct Ready {
 }
 
 impl Timed {
+    /// What identifies a call whose reply may be given again; `None` if each call may have another.
+    pub(super) fn reusable(&self, services: &Services) -> Option<String> {
+        let (Work::Repository(parsed), call) = (&self.authorized.work, &self.authorized.attempt.call) else { return None };
+        if !(services.replies.is_on() && parsed.is_repeatable()) {
+            return None;
+        }
+        let args = serde_json::to_string(&call.args).unwrap_or_default();
+        // What revisions such as `main@{yesterday}` mean moves on.
+        let is_timeless = !args.contains("@{");
+        is_timeless.then(|| format!("{} {} {:?} {args}", call.tool.name, services.bounds().max_output_tokens, call.client_roots))
+    }
+
     /// Splits a call to a repository into what its layers and what its tool need.
     pub(super) fn ready(self, services: &Services) -> Result<(Ready, Job), Error> {
-        let reusable = reuse::call(&self, services);
+        let reusable = self.reusable(services);
         let Self { authorized: Authorized { attempt, envelope, work, aim, digest, .. }, cancel, worker } = self;
         let Work::Repository(parsed) = work else { return Err(panicked()) };
         let Call { tool, args, caller, client_roots, on_progress, .. } = attempt.call;
